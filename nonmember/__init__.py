@@ -1,0 +1,1 @@
+"""nonmember: classifiers whose members look like non-members, and the attacks that check it."""

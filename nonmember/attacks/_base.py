@@ -1,0 +1,34 @@
+"""What every attack provides: signals in, scores out. No attack touches a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+
+class Attack:
+    """One membership inference attack.
+
+    A subclass overrides `score` and, if it learns from the attacker's own models, `fit`.
+    `needs` names the signals it reads (see nonmember.signals.SIGNALS). The options of all attacks
+    share one mapping, so an attack prefixes its keys with its name.
+    """
+
+    Options: ClassVar[type[Settings]] = Settings
+    needs: ClassVar[tuple[str, ...]] = ("logits",)
+    options: Any
+
+    def __init__(self, options: Settings | None = None, **values: Any) -> None:
+        self.options = options if options is not None else self.Options(**values)
+
+    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+        """Learn from views whose `member` is known: one a shadow model."""
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64, finite; higher = more likely a member."""
+        raise NotImplementedError

@@ -1,0 +1,20 @@
+"""Correctness (gap) attack: a member is more often predicted right.
+
+Paper: Yeom et al. 2018, section 3.2, https://arxiv.org/abs/1709.01604
+Raw statistic of the target, no shadows; needs only the predicted label.
+Score: 1 if the prediction is right, else 0; of equal top classes the first is the prediction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.evidence import View
+
+
+class Correctness(Attack):
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64, 0 or 1."""
+        return statistics.correct(view.logits, view.labels).astype(np.float64)

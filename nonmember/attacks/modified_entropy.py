@@ -1,0 +1,20 @@
+"""Modified entropy attack: a member's prediction is more certain, and right.
+
+Paper: Song and Mittal 2021, Eq. 8, https://arxiv.org/abs/2003.10595
+Raw statistic of the target, no shadows. Score: −log of the modified entropy (in nats), which orders
+the samples like −modified entropy but does not round to a tie near 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.evidence import View
+
+
+class ModifiedEntropy(Attack):
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64, minus the log of nats."""
+        return -statistics.log_modified_entropy(view.log_probs, view.labels)

@@ -1,0 +1,152 @@
+"""Neural network attack: a small net learns from the shadows what a member's prediction looks like.
+
+Papers: Salem et al. 2019, https://arxiv.org/abs/1806.01246, in two published forms:
+  probabilities_label (CRL, the default): the class probabilities, unsorted, and the one-hot label
+    through 128-64-64 hidden units with dropout.
+  sorted_logits (RelaxLoss, https://arxiv.org/abs/2207.05801): the logits in decreasing order
+    through 100 hidden units, which are trained here; each rank is standardised by the shadows.
+Both: ReLU, SGD, cross-entropy, the learning rate × 0.1 at fixed shares of the epochs. CRL trains
+100 epochs; a fifth of that is the default, for speed.
+Needs shadows. Score: the net's log-odds of "member", in evaluation mode and float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from nonmember.attacks._base import Attack
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class NeuralNetwork(Attack):
+    class Options(Settings):
+        nn_input: Literal["probabilities_label", "sorted_logits"] = Field(
+            "probabilities_label", description="what the attack net sees, and so its shape"
+        )
+        nn_epochs: int = Field(20, ge=1, description="epochs of the attack net (papers: 100)")
+        nn_batch: int = Field(256, ge=1, description="samples a step of the attack net")
+        nn_lr: float = Field(0.1, gt=0, description="first learning rate of the attack net")
+        nn_lr_drops: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+            [0.3, 0.6, 0.9], description="shares of the epochs after which the rate drops × 0.1"
+        )
+        nn_momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the attack net")
+        nn_weight_decay: float = Field(5e-4, ge=0, description="weight decay of the attack net")
+        nn_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of probabilities_label")
+
+    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+        """Train the net; the same (views, seed) give the same net whatever the thread count.
+
+        Raises ValueError if there is no shadow, a shadow's membership is unknown, or the
+        training diverges.
+        """
+        inputs, member = self._examples(known)
+        self._center, self._scale = self._standard(inputs)
+        with _reproducible(seed):
+            self._net = self._train((inputs - self._center) / self._scale, member)
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64, log-odds. RuntimeError before `fit`."""
+        import torch
+
+        if not hasattr(self, "_net"):
+            raise RuntimeError("attack nn must be fitted on shadows before it scores")
+        inputs = (self._inputs(view) - self._center) / self._scale
+        with torch.no_grad():
+            out = self._net(torch.from_numpy(inputs))  # (n, 2) float64
+        return (out[:, 1] - out[:, 0]).numpy()
+
+    def _inputs(self, view: View) -> np.ndarray:
+        """(n, 2·classes) or (n, classes) float64."""
+        if self.options.nn_input == "sorted_logits":
+            return -np.sort(-view.logits.astype(np.float64), axis=1)
+        one_hot = np.eye(view.logits.shape[1])[view.labels]
+        return np.concatenate([np.exp(view.log_probs), one_hot], axis=1)
+
+    def _examples(self, known: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (n, width) float32 and membership (n,) int64 of all shadows together."""
+        inputs, members = [], []
+        for view in known:  # one view at a time in memory
+            if view.member is None:
+                raise ValueError("attack nn learns from shadows whose membership is known")
+            inputs.append(self._inputs(view).astype(np.float32))
+            members.append(view.member.astype(np.int64))
+        if not inputs:
+            raise ValueError("attack nn needs a shadow to learn from, got 0; set more shadows")
+        return np.concatenate(inputs), np.concatenate(members)
+
+    def _standard(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Center and scale of each input; probabilities stay as they are."""
+        width = inputs.shape[1]
+        if self.options.nn_input == "probabilities_label":
+            return np.zeros(width, np.float32), np.ones(width, np.float32)
+        scale = inputs.std(axis=0, dtype=np.float64)
+        center = inputs.mean(axis=0, dtype=np.float64)
+        return center.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32)
+
+    def _train(self, inputs: np.ndarray, member: np.ndarray) -> nn.Module:
+        import torch
+        from torch.nn import functional as F
+
+        options = self.options
+        net = self._build(inputs.shape[1])
+        optimizer = torch.optim.SGD(
+            net.parameters(),
+            options.nn_lr,
+            options.nn_momentum,
+            weight_decay=options.nn_weight_decay,
+        )
+        drops = [round(share * options.nn_epochs) for share in options.nn_lr_drops]
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, 0.1)
+        x, y = torch.from_numpy(inputs), torch.from_numpy(member)
+        for _ in range(options.nn_epochs):
+            order = torch.randperm(len(x))
+            batches = zip(
+                x[order].split(options.nn_batch), y[order].split(options.nn_batch), strict=True
+            )
+            for x_batch, y_batch in batches:
+                optimizer.zero_grad()
+                F.cross_entropy(net(x_batch), y_batch).backward()
+                optimizer.step()
+            schedule.step()
+        _check_finite(net.parameters())
+        return net.eval().double()
+
+    def _build(self, width: int) -> nn.Module:
+        from torch import nn
+
+        if self.options.nn_input == "sorted_logits":
+            return nn.Sequential(nn.Linear(width, 100), nn.ReLU(), nn.Linear(100, 2))
+        layers: list[nn.Module] = []
+        for units in (128, 64, 64):
+            layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(self.options.nn_dropout)]
+            width = units
+        return nn.Sequential(*layers, nn.Linear(width, 2))
+
+
+def _check_finite(parameters: Iterator[Tensor]) -> None:
+    if not all(bool(p.isfinite().all()) for p in parameters):
+        raise ValueError("attack nn diverged: lower attacks.nn_lr or nn_momentum")
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Own random numbers and one thread: sums depend on how many threads share them."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)

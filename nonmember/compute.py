@@ -1,0 +1,123 @@
+"""Where work runs: the devices and workers of params.yaml's `compute` section.
+
+Read at run time and checked where it is used; it never changes a result, so it is part of no
+stage's parameters and of no model's identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import joblib
+from pydantic import Field
+
+from nonmember.settings import Settings
+
+
+class ComputeOptions(Settings):
+    """The `compute` section of params.yaml."""
+
+    devices: Literal["auto", "cpu"] | list[str] = Field(
+        "auto", description="auto: every GPU, else the CPU; or a list such as [cuda:0, cuda:1]"
+    )
+    workers: Literal["auto"] | int = Field(
+        "auto", description="processes a device; auto: one a GPU, one a CPU core"
+    )
+    backend: Literal["loky", "ray", "sequential"] = Field(
+        "loky", description="loky: processes on this machine; ray: a Ray cluster"
+    )
+
+
+def available() -> list[str]:
+    """Devices that are there: the accelerators torch sees, then the CPU."""
+    import torch
+
+    kind = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
+    count = torch.accelerator.device_count() if kind is not None else 0
+    return [f"{kind.type}:{i}" for i in range(count) if kind is not None] + ["cpu"]
+
+
+def resolve(options: ComputeOptions) -> list[str]:
+    """The devices to use; ValueError naming a device that is not there, and those that are."""
+    there = available()
+    if options.devices == "auto":
+        return there[:-1] or there
+    wanted = ["cpu"] if options.devices == "cpu" else list(options.devices)
+    missing = [device for device in wanted if device not in there]
+    if missing or not wanted:
+        raise ValueError(
+            f"compute.devices: {', '.join(missing) or 'an empty list'} is not available; "
+            f"this machine has {', '.join(there)}"
+        )
+    if options.workers != "auto" and options.workers < 1:
+        raise ValueError(f"compute.workers: must be auto or at least 1, found {options.workers}")
+    return wanted
+
+
+def slots(options: ComputeOptions) -> list[str]:
+    """One entry a worker: the device it works on."""
+    return [
+        device
+        for device in resolve(options)
+        for _ in range(
+            options.workers
+            if options.workers != "auto"
+            else (joblib.cpu_count() if device == "cpu" else 1)
+        )
+    ]
+
+
+@contextmanager
+def one_slot(names: list[str], folder: Path) -> Iterator[str]:
+    """Take a free worker slot (a lock file a slot, freed when its process dies) and its device."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, device in enumerate(names):
+        lock = filelock.FileLock(folder / f"slot-{number}.lock", blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            continue
+        try:
+            yield device
+        finally:
+            lock.release()
+        return
+    yield names[0]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: two beside another busy process run several times slower."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def spread(
+    options: ComputeOptions, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Call `function` with each of `calls` in the pool; results come as they are finished."""
+    work = list(calls)
+    jobs = min(len(slots(options)), len(work))
+    if options.backend == "ray":
+        from ray.util.joblib import register_ray
+
+        register_ray()
+    # One job still gets a worker of its own: a crash there can be reported, one here cannot.
+    parallel = joblib.Parallel(
+        n_jobs=max(jobs, 2 if options.backend == "loky" else 1),
+        backend=options.backend,
+        return_as="generator_unordered",
+        batch_size=1,
+        pre_dispatch="all",
+    )
+    return iter(parallel(joblib.delayed(function)(*call) for call in work))

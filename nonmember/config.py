@@ -1,0 +1,175 @@
+"""params.yaml as a whole: checked together, then cut into one small file a consumer.
+
+Only *active* settings reach those files, so changing a key of a defense that is not in use changes
+none of them, and no later stage runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nonmember.architectures import architectures
+from nonmember.attacks import attacks
+from nonmember.compute import ComputeOptions
+from nonmember.datasets import datasets
+from nonmember.defenses import defenses
+from nonmember.params import (
+    MetricOptions,
+    ParamsError,
+    ShadowOptions,
+    check_fixed,
+    check_parts,
+    choose,
+    read_yaml,
+)
+from nonmember.splits import SplitOptions
+from nonmember.training import TrainOptions
+
+ARMS = ("undefended", "defended")
+SECTIONS = (
+    "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
+    "metrics",
+)  # fmt: skip
+
+
+def make(path: str | Path = "params.yaml") -> dict[str, Any]:
+    """Check the file and return file name -> content for `data/config/`.
+
+    Raises ParamsError with every problem that can be found without training.
+    """
+    values = read_yaml(path)
+    problems = [
+        f"{key}: unknown section, known: {', '.join(SECTIONS)}"
+        for key in values
+        if key not in SECTIONS
+    ]
+    check = _Checker(values, problems)
+    content = check.content()
+    if problems:
+        raise ParamsError(problems)
+    return content
+
+
+class _Checker:
+    """One pass over the sections, collecting problems."""
+
+    def __init__(self, values: dict[str, Any], problems: list[str]) -> None:
+        self.values = values
+        self.problems = problems
+
+    def content(self) -> dict[str, Any]:
+        seed = self._seed()
+        fixed = {
+            name: check_fixed(name, self.values.get(name), schema, self.problems)
+            for name, schema in (
+                ("compute", ComputeOptions),
+                ("split", SplitOptions),
+                ("train", TrainOptions),
+                ("shadows", ShadowOptions),
+                ("metrics", MetricOptions),
+            )
+        }
+        dataset = self._part("dataset", datasets, ("name", "path"))
+        model = self._part("model", architectures)
+        defense = self._part("defense", defenses)
+        chosen = self._attacks()
+        if dataset and not self.problems:
+            self._together(dataset, model, defense, fixed)
+        if self.problems:
+            return {}
+        dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
+        recipe = {"seed": seed, "model": model, "train": dump["train"]}
+        needs = sorted({signal for name in chosen for signal in attacks.get(name).needs})
+        return {
+            "dataset": dataset,
+            "split": {"seed": seed, **dump["split"]},
+            "undefended": {**recipe, "defense": {"name": "none"}},
+            "defended": {**recipe, "defense": defense},
+            "shadows": dump["shadows"],
+            "signals": {"names": sorted({*needs, "logits", "feature_norm"})},
+            "attacks": {"seed": seed, "attacks": chosen, "metrics": dump["metrics"]},
+        }
+
+    def _seed(self) -> int:
+        seed = self.values.get("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+            self.problems.append(f"seed: must be a whole number from 0 to 2^31 - 1, found {seed!r}")
+            return 0
+        return seed
+
+    def _part(
+        self, section: str, registry: Any, fixed: tuple[str, ...] = ("name",)
+    ) -> dict[str, Any]:
+        """A section with a `name` -> the active settings, with the name."""
+        values = self.values.get(section)
+        checked = check_parts(section, values, registry, self.problems, fixed)
+        if not isinstance(values, dict):
+            return {}
+        name = choose(f"{section}.name", values.get("name"), registry, self.problems)
+        if name is None or name not in checked:
+            return {}
+        active = {"name": name, **checked[name].model_dump(mode="json")}
+        if "path" in fixed:
+            path = values.get("path", "data/raw")
+            if not isinstance(path, str):
+                self.problems.append(f"{section}.path: must be text, found {path!r}")
+            active["path"] = path
+        return active
+
+    def _attacks(self) -> dict[str, dict[str, Any]]:
+        """The active attacks, in the order of params.yaml, each with its settings."""
+        values = self.values.get("attacks")
+        checked = check_parts("attacks", values, attacks, self.problems, ("names",))
+        names = values.get("names") if isinstance(values, dict) else None
+        if not isinstance(names, list) or not names:
+            self.problems.append(f"attacks.names: must be a list of attacks, found {names!r}")
+            return {}
+        chosen = {}
+        for name in names:
+            if choose("attacks.names", name, attacks, self.problems) and name in checked:
+                chosen[name] = checked[name].model_dump(mode="json")
+        doubles = sorted({str(name) for name in names if names.count(name) > 1})
+        self.problems.extend(f"attacks.names: '{name}' is there twice" for name in doubles)
+        return chosen
+
+    def _together(
+        self,
+        dataset: dict[str, Any],
+        model: dict[str, Any],
+        defense: dict[str, Any],
+        fixed: dict[str, Any],
+    ) -> None:
+        """What only shows when sections meet, and when the data is looked at."""
+        options = {k: v for k, v in dataset.items() if k not in ("name", "path")}
+        source = datasets.get(dataset["name"])(**options)
+        path = Path(dataset["path"])
+        self.problems.extend(source.check(path))
+        if self.problems:
+            return
+        try:
+            outline = source.outline(path)
+        except (OSError, ValueError) as error:
+            self.problems.append(str(error))
+            return
+        try:
+            fixed["split"].set_size(outline.n)
+        except ValueError as error:
+            self.problems.append(str(error))
+        active = {k: v for k, v in model.items() if k != "name"}
+        try:
+            architectures.get(model["name"])(**active).check(outline.shape)
+        except ValueError as error:
+            self.problems.append(str(error))
+        if fixed["train"].augment == "crop_flip" and len(outline.shape) != 3:
+            self.problems.append(
+                f"train.augment: crop_flip needs images, '{dataset['name']}' is a table; use none"
+            )
+        cls = defenses.get(defense["name"])
+        built = cls(**{k: v for k, v in defense.items() if k != "name"})
+        self.problems.extend(built.check(outline.classes))
+        if cls.needs_inference and not fixed["split"].has_inference:
+            self.problems.append(
+                f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
+                "or relaxloss, or split.inference_share above 0"
+            )

@@ -1,0 +1,8 @@
+"""Data sources: one file each, found by name."""
+
+from nonmember.datasets._base import Arrays, Dataset, Outline
+from nonmember.registry import Registry
+
+datasets: Registry[Dataset] = Registry("data set", "nonmember.datasets", Dataset)
+
+__all__ = ["Arrays", "Dataset", "Outline", "datasets"]

@@ -1,0 +1,120 @@
+"""Your own arrays: an .npz file with `x` and `y`, as numpy.savez writes it. Never unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from nonmember.datasets._base import Arrays, Dataset
+from nonmember.datasets._tables import TableOptions, encode_labels, to_arrays
+
+Header = tuple[tuple[int, ...], np.dtype]
+
+
+class Npz(Dataset):
+    """`dataset.path` is the file. x: (n, features) or images (n, channels, height, width);
+    y: (n,) whole numbers or text.
+
+    Any numbers or booleans will do for x. Images of whole numbers 0–255 become uint8, tables of
+    only 0 and 1 too; other tables of uint8 stay uint8 and all else becomes float32.
+    """
+
+    class Options(TableOptions):
+        pass
+
+    options: Options
+
+    def check(self, path: Path) -> list[str]:
+        """Everything about shapes, types and labels; the values of x are not read."""
+        if not path.is_file():
+            kind = "is a folder, not a file" if path.is_dir() else "does not exist"
+            return [f"dataset.path: {path} {kind}; name: npz needs the .npz file itself"]
+        try:
+            headers = _headers(path)
+        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+            return [f"dataset.path: {path} is no .npz file that numpy.savez wrote ({error})"]
+        missing = [f"'{key}'" for key in ("x", "y") if key not in headers]
+        if missing:
+            found = ", ".join(sorted(headers)) or "nothing"
+            return [f"{path} has no array {' or '.join(missing)}, it holds {found}"]
+        problems = _header_problems(headers["x"], headers["y"])
+        if not problems:
+            try:
+                encode_labels(_array(path, "y"))
+            except ValueError as error:
+                problems = [str(error)]
+        return [f"{path}: {problem}" for problem in problems]
+
+    def load(self, path: Path) -> Arrays:
+        """Raises ValueError naming the row for NaN, infinity, or image values outside 0–255."""
+        self.require(path)
+        try:
+            inputs = _clean(_array(path, "x"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        return to_arrays(inputs, _array(path, "y"), self.options.standardize, f"arrays in {path}")
+
+
+def _array(path: Path, key: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays[key]
+
+
+def _headers(path: Path) -> dict[str, Header]:
+    """Shape and type of each array in the file, without reading it."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".npy")]
+        return {name.removesuffix(".npy"): _header(archive, name) for name in names}
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> Header:
+    with archive.open(name) as file:
+        old = npy.read_magic(file) == (1, 0)
+        read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _header_problems(x: Header, y: Header) -> list[str]:
+    (shape, dtype), (label_shape, label_dtype) = x, y
+    problems = [
+        f"{name} holds Python objects, which only unpickling could read; save it as numbers, "
+        f"for example np.savez(path, x=x.astype('float32'), y=y)"
+        for name, kind in (("x", dtype.kind), ("y", label_dtype.kind))
+        if kind == "O"
+    ]
+    if dtype.kind not in "buifO":
+        problems.append(f"x must hold numbers or booleans, not {dtype}")
+    if len(shape) not in (2, 4) or 0 in shape:
+        problems.append(
+            f"x must be (n, features) or (n, channels, height, width) and not empty, is {shape}; "
+            "grey images need x[:, None]"
+        )
+    elif len(shape) == 4 and shape[1] == shape[2] > shape[3] and shape[3] in (1, 3):
+        problems.append(f"x {shape} has its channels last; save x.transpose(0, 3, 1, 2)")
+    if label_shape != shape[:1]:
+        problems.append(f"y must be one label a row of x, {shape[:1]}, is {label_shape}")
+    return problems
+
+
+def _clean(x: np.ndarray) -> np.ndarray:
+    """uint8 or float32, finite; ValueError names the first bad row."""
+    if x.dtype.kind == "b" or x.dtype == np.uint8:
+        return x.astype(np.uint8)
+    if x.ndim == 4 and x.dtype.kind in "ui":
+        _require_rows((x >= 0) & (x <= 255), x, "whole numbers 0–255 (or floats) for images")
+        return x.astype(np.uint8)
+    with np.errstate(over="ignore"):
+        out = x.astype(np.float32)
+    _require_rows(np.isfinite(out), x, "finite float32 numbers")
+    return out
+
+
+def _require_rows(good: np.ndarray, x: np.ndarray, rule: str) -> None:
+    if not good.all():
+        place = np.unravel_index(int(good.argmin()), x.shape)
+        row, rest = int(place[0]), [int(i) for i in place[1:]]
+        raise ValueError(f"x must hold {rule}, row {row} (counted from 0) has {x[place]} at {rest}")

@@ -1,0 +1,110 @@
+"""What a defense can change about training and release; every default is plain cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run, Task
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One mini-batch after the forward pass: all a loss may read.
+
+    logits: (batch, classes) float32. labels: (batch,) int64.
+    features: (batch, d) float32, the input of the last linear layer; only where
+        `Defense.uses_features`.
+    inputs: (batch, …), normalised. rows: (batch,) positions in the training set.
+    epoch: counted from 1. parts: the defense's own trained modules. run: the training in
+        progress, None in somebody else's loop.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    features: Tensor | None = None
+    epoch: int = 1
+    parts: nn.Module | None = None
+    inputs: Tensor | None = None
+    rows: Tensor | None = None
+    run: Run | None = None
+
+
+class Defense:
+    """One defense. A subclass sets `Options` and overrides the one or two hooks it needs.
+
+    An instance holds settings only; what a training accumulates lives in its `Run`.
+    """
+
+    Options: ClassVar[type[Settings]] = Settings
+    uses_features: ClassVar[bool] = False
+    needs_inference: ClassVar[bool] = False
+    options: Any
+
+    def __init__(self, options: Settings | None = None, **values: Any) -> None:
+        self.options = options if options is not None else self.Options(**values)
+
+    def check(self, classes: int) -> list[str]:
+        """What is impossible about the options for this many classes: `key: problem` lines."""
+        return []
+
+    def requires(self, task: Task) -> dict[str, Task]:
+        """Models to train first; the fleet trains, stores and hands them to `start`."""
+        return {}
+
+    def adapt(self, model: nn.Module) -> nn.Module:
+        """The architecture this defense trains and releases (dropout, another norm layer)."""
+        return model
+
+    def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:
+        """Modules that train beside the model and are not released (centres, an attacker)."""
+        return None
+
+    def part_lr(self) -> dict[str, float]:
+        """SGD settings of the parts: `lr`, and `momentum`, `weight_decay` where not 0."""
+        return {"lr": 0.001}
+
+    def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Called once before the first epoch; `required` holds the weights of `requires`."""
+
+    def fit(self, run: Run) -> None:
+        """All phases of the training. Default: one phase of `train.epochs` epochs."""
+        run.phase(run.options)
+
+    def batch(self, run: Run, rows: Tensor) -> Batch:
+        """Inputs to forward pass for some training rows (mixup changes the data here)."""
+        inputs, labels = run.take(rows)
+        return run.forward(inputs, labels, rows)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar to minimise on a batch. Default: mean cross-entropy in nats."""
+        return F.cross_entropy(batch.logits, batch.labels)
+
+    def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
+        """One step on some training rows; returns the loss and the batch it came from."""
+        batch = self.batch(run, rows)
+        loss = self.loss(batch)
+        run.descend(loss)
+        return loss, batch
+
+    def end_epoch(self, run: Run) -> None:
+        """Called after each epoch (weight averaging, a warm-up that ends)."""
+
+    def extras(self, run: Run) -> dict[str, Tensor]:
+        """Tensors that the released predictor needs beside the model's weights."""
+        return {}
+
+    def release(self, logits: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+        """Raw logits (batch, classes) -> the logits a user of the model gets to see."""
+        return logits
+
+    def facts(self, run: Run) -> dict[str, float]:
+        """Numbers to record with the model, such as a formal epsilon."""
+        return {}

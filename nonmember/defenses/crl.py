@@ -1,0 +1,139 @@
+"""Center-based relaxed learning: keep members from being fitted more closely than others.
+
+Paper: Fang and Kim, Center-Based Relaxed Learning Against Membership Inference Attacks,
+UAI 2024, Algorithm 1. Changes the training loss only; the class centres train beside the model
+and are not released.
+
+Neutral settings: `lambda_rcl = 0` leaves ImpRelaxLoss (no centres); `tau_rce = tau_rcl = 0` is the
+Relaxed Center Loss without normalisation (Table 2, Fig. 7).
+
+Where we read the paper against its letter: Eq. 4 prints a stray minus; Eq. 9 passes tau_rcl where
+Eq. 5 means tau_rce. The thresholds act on the batch mean, the epoch is counted from 1. The text is
+silent on a stop-gradient; without one, the step on the soft label raises the true-class logit, so
+`crl_stop_gradient` is on by default. Off, with `crl_py_max`, `center_momentum`,
+`center_weight_decay` and `center_scaled`, the published code is restored.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._soft import soft_cross_entropy, true_class_probability
+from nonmember.settings import Settings
+
+
+def shrink(vectors: Tensor, tau: float) -> Tensor:
+    """v / (1 + tau·‖v‖₂) per row of (batch, d): norms stay below 1 / tau (Eq. 5)."""
+    return vectors / (1 + tau * vectors.norm(dim=1, keepdim=True))
+
+
+def cross_entropy_floor(classes: int, tau: float) -> float:
+    """The least cross-entropy of logits whose norm is below 1 / tau, in nats."""
+    if tau == 0:
+        return 0.0
+    gap = math.sqrt(classes / (classes - 1)) / tau
+    return math.log1p((classes - 1) * math.exp(-gap))
+
+
+class CRL(Defense):
+    """The loss of CRL, `L_rce + lambda_rcl · L_rcl`.
+
+    In a loop of your own: `centers = crl.make_parts(classes, d)` gives the centres, to be stepped
+    by an optimiser of their own at `center_lr`; `crl.loss(Batch(logits, labels, features, epoch,
+    centers))` the scalar to minimise.
+    """
+
+    uses_features = True
+
+    class Options(Settings):
+        """Settings of CRL; the paper publishes no values for the first five."""
+
+        alpha_rce: float = Field(0.3, ge=0, description="threshold of the relaxed loss, nats")
+        tau_rce: float = Field(0.1, ge=0, description="how strongly logits are normalised")
+        alpha_rcl: float = Field(0.2, ge=0, description="threshold of the relaxed centre loss")
+        tau_rcl: float = Field(0.5, ge=0, description="how strongly features are normalised")
+        lambda_rcl: float = Field(0.1, ge=0, description="weight of the centre loss")
+        center_lr: float = Field(0.001, gt=0, description="learning rate of the centres")
+        center_momentum: float = Field(0.0, ge=0, lt=1, description="published code: 0.9")
+        center_weight_decay: float = Field(0.0, ge=0, description="published code: 0.0005")
+        center_scaled: bool = Field(
+            False, description="scale the centres' gradient by lambda_rcl, as the published code"
+        )
+        crl_stop_gradient: bool = Field(
+            True, description="no gradient through the soft label and the centre weights"
+        )
+        crl_py_max: float = Field(
+            1.0, gt=0, le=1, description="upper bound on p_y in the soft label and the weights"
+        )
+
+    def check(self, classes: int) -> list[str]:
+        """The thresholds must lie where a batch can be on either side of them."""
+        o = self.options
+        problems = []
+        low, high = cross_entropy_floor(classes, o.tau_rce), math.log(classes)
+        if not low <= o.alpha_rce <= high:
+            problems.append(
+                f"defense.alpha_rce: must be between {low:.3g} (the least loss that tau_rce "
+                f"{o.tau_rce} allows) and log({classes}) = {high:.3g}, found {o.alpha_rce}"
+            )
+        if o.tau_rcl > 0 and o.alpha_rcl > 2 / o.tau_rcl**2:
+            problems.append(
+                f"defense.alpha_rcl: must be between 0 and {2 / o.tau_rcl**2:.3g} (the largest "
+                f"centre loss that tau_rcl {o.tau_rcl} allows), found {o.alpha_rcl}"
+            )
+        return problems
+
+    def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:
+        """The class centres (classes, d), standard normal; None if lambda_rcl is 0."""
+        return nn.Embedding(classes, feature_dim) if self.options.lambda_rcl > 0 else None
+
+    def part_lr(self) -> dict[str, float]:
+        """The centres' own SGD, constant over the training."""
+        return {
+            "lr": self.options.center_lr,
+            "momentum": self.options.center_momentum,
+            "weight_decay": self.options.center_weight_decay,
+        }
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar of Algorithm 1, line 22. Reads logits, labels, features, epoch, parts."""
+        o = self.options
+        p_y = true_class_probability(batch, o.crl_py_max, o.crl_stop_gradient)
+        relaxed = self._relaxed_cross_entropy(batch, p_y)
+        if o.lambda_rcl == 0:
+            return relaxed
+        return relaxed + o.lambda_rcl * self._relaxed_center(batch, p_y)
+
+    def _relaxed_cross_entropy(self, batch: Batch, p_y: Tensor) -> Tensor:
+        o = self.options
+        logits = shrink(batch.logits, o.tau_rce)
+        loss = F.cross_entropy(logits, batch.labels)
+        if batch.epoch % 2 == 0:
+            return (loss - o.alpha_rce).abs()
+        if loss > o.alpha_rce:
+            return loss
+        return soft_cross_entropy(logits, batch.labels, p_y).mean()
+
+    def _relaxed_center(self, batch: Batch, p_y: Tensor) -> Tensor:
+        o = self.options
+        if batch.features is None or not isinstance(batch.parts, nn.Embedding):
+            raise ValueError("CRL with lambda_rcl > 0 needs Batch.features and Batch.parts")
+        centers = batch.parts(batch.labels)  # (batch, d)
+        if not o.center_scaled:
+            # Algorithm 1, line 24: the centres follow the gradient of L_rcl, not lambda·L_rcl.
+            centers = centers.detach() + (centers - centers.detach()) / o.lambda_rcl
+        q = shrink(batch.features, o.tau_rcl)
+        distance = (q - shrink(centers, o.tau_rcl)).square().sum(dim=1)  # (batch,)
+        loss = distance.mean() / 2
+        if batch.epoch % 2 == 0:
+            return (loss - o.alpha_rcl).abs()
+        if loss > o.alpha_rcl:
+            return loss
+        origin = q.square().sum(dim=1)
+        return torch.mean(p_y * distance + (1 - p_y) * origin) / 2

@@ -1,0 +1,205 @@
+"""What an attacker has seen: the signals of the target and of the shadows, and who was a member.
+
+Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
+
+    sample_ids.npy   (samples,) int64    row of the prepared data
+    labels.npy       (samples,) int64
+    membership.npy   (models, samples) int8   1 member, 0 non-member, -1 neither; model 0 is
+                                              the target, model 1 + i is shadow i
+    logits.npy       (models, samples, classes) float32
+    <norm>.npy       (models, samples) float32, NaN where membership is -1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from nonmember import statistics
+
+TARGET = 0
+_SHAPES = {  # file: (dtype, dimensions)
+    "sample_ids": (np.dtype(np.int64), ("samples",)),
+    "labels": (np.dtype(np.int64), ("samples",)),
+    "membership": (np.dtype(np.int8), ("models", "samples")),
+    "logits": (np.dtype(np.float32), ("models", "samples", "classes")),
+}
+_NORM = (np.dtype(np.float32), ("models", "samples"))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One model as an attacker sees it, on n samples.
+
+    ids: (n,) int64; labels: (n,) int64.
+    logits: (n, classes) float32.
+    norms: signal name -> (n,), for example `grad_x_l2`.
+    member: (n,) bool where the attacker (or the evaluation) knows it, else None.
+    reference: other models on the same n samples, each with `member` telling what it was trained
+        on, for attacks that compare models; else None.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    norms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    member: np.ndarray | None = None
+    reference: Sequence[View] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def log_probs(self) -> np.ndarray:
+        """(n, classes) float64 log-probabilities, computed once for all attacks."""
+        return statistics.log_softmax(self.logits)
+
+
+class Evidence:
+    """The signals folder, memory-mapped; a view reads one model's rows when it is asked for.
+
+    Raises FileNotFoundError for a missing file and ValueError, naming file, rule and value, for
+    files whose shapes, dtypes or contents do not fit together.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        arrays = {name: self._load(f"{name}.npy") for name in _SHAPES}
+        extra = sorted(p.stem for p in self.path.glob("*.npy") if p.stem not in _SHAPES)
+        self.norms = {name: self._load(f"{name}.npy") for name in extra}
+        self.ids, self.labels = arrays["sample_ids"], arrays["labels"]
+        self.membership, self.logits = arrays["membership"], arrays["logits"]
+        self._check_shapes({**arrays, **self.norms})
+        self._check_values()
+
+    @property
+    def models(self) -> int:
+        """How many models: the target and the shadows."""
+        return self.logits.shape[0]
+
+    @property
+    def classes(self) -> int:
+        return self.logits.shape[2]
+
+    @property
+    def target(self) -> View:
+        """The model under test on its members and non-members; the shadows are its reference."""
+        return self.view(TARGET)
+
+    @property
+    def shadows(self) -> Sequence[View]:
+        """The shadows on their own members and non-members, each read when it is indexed."""
+        return _Views(self, range(1, self.models), None)
+
+    def view(self, model: int, rows: np.ndarray | None = None) -> View:
+        """One model on `rows`, positions in the files; default: its members and non-members.
+
+        `member` is None if one of the rows is neither. `reference` holds all shadows but `model`.
+        """
+        if rows is None:
+            rows = np.flatnonzero(self.membership[model] >= 0)
+        known = self.membership[model, rows]
+        return self._read(
+            model,
+            rows,
+            member=known == 1 if (known >= 0).all() else None,
+            reference=self.reference(rows, model),
+        )
+
+    def reference(self, rows: np.ndarray, model: int = TARGET) -> Sequence[View]:
+        """All shadows but `model` on `rows`, each read when it is indexed.
+
+        `member` is there for every row: whether that shadow was trained on it, −1 meaning no.
+        """
+        return _Views(self, [i for i in range(1, self.models) if i != model], rows)
+
+    def _read(
+        self,
+        model: int,
+        rows: np.ndarray,
+        member: np.ndarray | None,
+        reference: Sequence[View] | None = None,
+    ) -> View:
+        return View(
+            ids=np.array(self.ids[rows]),
+            labels=np.array(self.labels[rows]),
+            logits=np.array(self.logits[model, rows]),
+            norms={name: np.array(norm[model, rows]) for name, norm in self.norms.items()},
+            member=member,
+            reference=reference,
+        )
+
+    def _load(self, name: str) -> np.ndarray:
+        file = self.path / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; run the stage extract")
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+
+    def _check_shapes(self, arrays: Mapping[str, np.ndarray]) -> None:
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, array in arrays.items():
+            dtype, dims = _SHAPES.get(name, _NORM)
+            if array.dtype != dtype or array.ndim != len(dims):
+                raise ValueError(
+                    f"{self.path / name}.npy must be ({', '.join(dims)}) {dtype}, "
+                    f"got {array.shape} {array.dtype}"
+                )
+            for dim, size in zip(dims, array.shape, strict=True):
+                expected, source = sizes.setdefault(dim, (size, name))
+                if size != expected:
+                    raise ValueError(
+                        f"{self.path / name}.npy has {size} {dim} but {source}.npy has "
+                        f"{expected}; extract the signals again"
+                    )
+
+    def _check_values(self) -> None:
+        if len(np.unique(self.ids)) != len(self.ids):
+            raise ValueError(f"{self.path}/sample_ids.npy must not repeat an id")
+        if ((self.labels < 0) | (self.labels >= self.classes)).any():
+            raise ValueError(
+                f"{self.path}/labels.npy must be in 0 … {self.classes - 1} (logits.npy has "
+                f"{self.classes} classes), got {self.labels.min()} … {self.labels.max()}"
+            )
+        if not np.isin(self.membership, (-1, 0, 1)).all():
+            raise ValueError(f"{self.path}/membership.npy must hold only 1, 0 and -1")
+        for model, row in enumerate(self.membership):
+            if not ((row == 1).any() and (row == 0).any()):
+                raise ValueError(
+                    f"{self.path}/membership.npy: model {model} needs members (1) and "
+                    "non-members (0), it has only one of them"
+                )
+
+
+class _Views(Sequence[View]):
+    """Views of several models, built when indexed: memory grows with one model, not with all."""
+
+    def __init__(self, evidence: Evidence, models: Sequence[int], rows: np.ndarray | None) -> None:
+        self._evidence = evidence
+        self._models = models
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __iter__(self) -> Iterator[View]:
+        return (self._build(model) for model in self._models)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        if isinstance(index, slice):
+            return _Views(self._evidence, self._models[index], self._rows)
+        return self._build(self._models[index])
+
+    def _build(self, model: int) -> View:
+        if self._rows is None:
+            return self._evidence.view(model)
+        member = self._evidence.membership[model, self._rows] == 1
+        return self._evidence._read(model, self._rows, member)

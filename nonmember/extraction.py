@@ -1,0 +1,105 @@
+"""From models to signals on disk: the folder that nonmember.evidence reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nonmember import compute, files, fleet, prepared, signals
+from nonmember.compute import ComputeOptions
+from nonmember.splits import Rows
+from nonmember.training import Task, restore
+
+CHUNK = 4096  # samples in hand at a time
+
+
+def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
+    """(models, samples) int8: 1 member, 0 non-member, -1 neither (inference set, others' data)."""
+    table = np.full((len(models), len(ids)), -1, np.int8)
+    for row, rows in zip(table, models, strict=True):
+        row[np.searchsorted(ids, rows.train)] = 1
+        row[np.searchsorted(ids, rows.test)] = 0
+    return table
+
+
+def extract(
+    tasks: Sequence[Task],
+    models: Sequence[Rows],
+    weights: Sequence[Path],
+    data: Path,
+    folder: Path,
+    names: Sequence[str],
+    options: ComputeOptions,
+) -> None:
+    """Write the signals of all models; model 0 is the target.
+
+    Logits are taken of every sample that some model was trained or tested on (and the target's
+    inference set); norms only where that model has the sample as member or non-member.
+    """
+    known = prepared.load(data)
+    ids = np.unique(np.concatenate([*(r.train for r in models), *(r.test for r in models)]))
+    ids = np.union1d(ids, models[0].inference)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
+    files.write_array(temporary / "labels.npy", known.labels[ids])
+    files.write_array(temporary / "membership.npy", membership(models, ids))
+    for name in names:
+        shape = (len(models), len(ids)) + ((known.classes,) if name == "logits" else ())
+        np.lib.format.open_memmap(temporary / f"{name}.npy", "w+", np.float32, shape)
+    slots = compute.slots(options)
+    calls = [
+        (number, task, str(path), str(data), str(temporary), tuple(names), slots)
+        for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
+    ]
+    for _ in compute.spread(options, _extract_one, calls):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def _extract_one(
+    number: int,
+    task: Task,
+    weights: str,
+    data: str,
+    folder: str,
+    names: tuple[str, ...],
+    slots: list[str],
+) -> None:
+    """In a worker: one model's row of every signal."""
+    ids = np.load(Path(folder) / "sample_ids.npy", allow_pickle=False)
+    known = np.load(Path(folder) / "membership.npy", allow_pickle=False)[number] >= 0
+    out = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in names}
+    with compute.one_slot(slots, Path(folder)) as device, compute.one_thread():
+        asked = [np.flatnonzero(known), np.flatnonzero(~known)]
+        for positions, wanted in zip(asked, (names, ("logits",)), strict=True):
+            for begin in range(0, len(positions), CHUNK):
+                part = positions[begin : begin + CHUNK]
+                values = _signals(task, weights, data, ids[part], wanted, device)
+                for name, value in values.items():
+                    out[name][number, part] = value
+        for name in set(names) - {"logits"}:
+            out[name][number, asked[1]] = np.nan
+    for array in out.values():
+        array.flush()
+
+
+def _signals(
+    task: Task, weights: str, data: str, rows: np.ndarray, names: Sequence[str], device: str
+) -> dict[str, np.ndarray]:
+    known = prepared.load(data)
+    trained = fleet.load(weights)
+    model = restore(task, trained, known, device)
+    inputs, labels = known.take(rows)
+    values: dict[str, Any] = signals.compute(
+        model, inputs, labels, names, normalise=known.normalise, device=torch.device(device)
+    )
+    released = task.build_defense().release(torch.from_numpy(values["logits"]), trained.extras)
+    return {**values, "logits": released.numpy()}

@@ -1,0 +1,108 @@
+"""The prepared data set on disk, `data/prepared/`, and how a model is fed from it.
+
+    inputs.npy    (n, …) uint8 or float32, memory-mappable
+    labels.npy    (n,) int64
+    dataset.json  name, n, classes, class_names, shape, mean, std, source, sha256
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nonmember import files
+from nonmember.datasets import Arrays
+
+
+def save(arrays: Arrays, name: str, folder: str | Path) -> None:
+    """Write a data set; the sha256 covers inputs, labels and normalisation."""
+    folder = Path(folder)
+    inputs = np.ascontiguousarray(arrays.inputs)
+    labels = np.ascontiguousarray(arrays.labels, dtype=np.int64)
+    digest = hashlib.sha256(str((inputs.dtype, inputs.shape, arrays.mean, arrays.std)).encode())
+    digest.update(inputs.data)
+    digest.update(labels.data)
+    files.write_array(folder / "inputs.npy", inputs)
+    files.write_array(folder / "labels.npy", labels)
+    files.write_json(
+        folder / "dataset.json",
+        {
+            "name": name,
+            "n": len(labels),
+            "classes": len(arrays.class_names),
+            "class_names": arrays.class_names,
+            "shape": list(inputs.shape[1:]),
+            "mean": arrays.mean,
+            "std": arrays.std,
+            "source": arrays.source,
+            "sha256": digest.hexdigest(),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """(batch, …) raw inputs -> float32: bytes of images scaled to 0–1, then (x − mean) / std.
+
+    mean, std: one number, or one a channel (images) or feature (tables).
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        x = raw.float()
+        if raw.ndim == 4 and raw.dtype == torch.uint8:
+            x = x / 255
+        if self.mean == (0.0,) and self.std == (1.0,):
+            return x
+        shape = (1, -1) + (1,) * (raw.ndim - 2)
+        mean = torch.tensor(self.mean, device=raw.device).reshape(shape)
+        std = torch.tensor(self.std, device=raw.device).reshape(shape)
+        return (x - mean) / std
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared data, memory-mapped: rows are read when they are taken."""
+
+    folder: Path
+    name: str
+    classes: int
+    shape: tuple[int, ...]
+    normalise: Normalise
+    sha256: str
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Raw inputs and labels of some rows, as tensors of their own."""
+        inputs = np.ascontiguousarray(self.inputs[rows])
+        return torch.from_numpy(inputs), torch.from_numpy(self.labels[rows])
+
+
+def load(folder: str | Path) -> Prepared:
+    """Open a folder that `save` wrote; ValueError if its files do not belong together."""
+    folder = Path(folder)
+    meta = files.read_json(folder / "dataset.json")
+    inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    if list(inputs.shape) != [meta["n"], *meta["shape"]] or labels.shape != (meta["n"],):
+        raise ValueError(
+            f"{folder}: inputs {inputs.shape} and labels {labels.shape} do not match dataset.json"
+        )
+    return Prepared(
+        folder=folder,
+        name=meta["name"],
+        classes=meta["classes"],
+        shape=tuple(meta["shape"]),
+        normalise=Normalise(tuple(meta["mean"]), tuple(meta["std"])),
+        sha256=meta["sha256"],
+        inputs=inputs,
+        labels=labels,
+    )

@@ -1,0 +1,32 @@
+"""How a stage ends when it fails: one clear message on stderr, exit code 1, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def run(main: Callable[..., Any], doc: str | None, arm: bool = False) -> None:
+    """Parse the arguments, call `main`, and turn expected errors into a message.
+
+    NONMEMBER_DEBUG=1 in the environment keeps the traceback.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if arm:
+        parser.add_argument("arm", choices=["undefended", "defended"])
+    arguments = parser.parse_args()
+    try:
+        main(**vars(arguments))
+    except KeyboardInterrupt:
+        print("interrupted; finished models are kept: run `dvc repro` again", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("NONMEMBER_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

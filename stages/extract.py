@@ -1,0 +1,36 @@
+"""Stage `extract`: what an attacker sees of every model.
+
+Run:    python -m stages.extract ARM
+Reads:  data/config/{ARM,signals}.json, data/prepared/, data/split/, models/ARM/
+Writes: data/signals/ARM/
+"""
+
+from pathlib import Path
+
+from nonmember import extraction, files, prepared
+from nonmember.params import read_compute
+from nonmember.tasks import load_rows, make_task
+from stages._main import run
+
+
+def main(arm: str) -> None:
+    recipe = files.read_json(f"data/config/{arm}.json")
+    names = files.read_json("data/config/signals.json")["names"]
+    rows = load_rows("data/split/target.npz") + load_rows("data/split/shadows.npz")
+    data = prepared.load("data/prepared")
+    tasks = [make_task(recipe, own, data, arm, number) for number, own in enumerate(rows)]
+    folder = Path(f"models/{arm}")
+    shadows = [folder / f"shadows/{i:03d}.safetensors" for i in range(len(rows) - 1)]
+    extraction.extract(
+        tasks,
+        rows,
+        [folder / "target.safetensors", *shadows],
+        Path("data/prepared"),
+        Path(f"data/signals/{arm}"),
+        names,
+        read_compute(),
+    )
+
+
+if __name__ == "__main__":
+    run(main, __doc__, arm=True)
