@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,16 +23,18 @@ from nonmember.evidence import View
 LEARNING = ("nn",)  # attacks that fit, timed on request
 
 
-def make_view(samples: int, classes: int, seed: int) -> View:
+def make_view(
+    samples: int, classes: int, seed: int, reference: Sequence[View] | None = None
+) -> View:
     """A model that knows its members a little better than the rest."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(classes, size=samples)
+    labels = np.random.default_rng(0).integers(classes, size=samples)
+    rng = np.random.default_rng(seed + 1)
     member = rng.random(samples) < 0.5
     logits = rng.normal(size=(samples, classes)).astype(np.float32)
     logits[np.arange(samples), labels] += 4 + 2 * member
     needs = {signal for _, attack in attacks for signal in attack.needs} - {"logits"}
     norms = {name: rng.exponential(2 - member).astype(np.float32) for name in sorted(needs)}
-    return View(np.arange(samples), labels, logits, norms, member)
+    return View(np.arange(samples), labels, logits, norms, member, reference)
 
 
 def seconds(part: str, call: Callable[[], Any]) -> Any:
@@ -54,9 +56,11 @@ def run(attack: Attack, name: str, target: View, shadow: View, classes: int) -> 
 
 
 def main(samples: int, classes: int, nn: bool) -> None:
-    target, shadow = make_view(samples, classes, 0), make_view(samples, classes, 1)
+    reference = [make_view(samples, classes, seed) for seed in (3, 4, 5)]
+    target, shadow = (make_view(samples, classes, seed, reference) for seed in (0, 1))
     start = time.perf_counter()
     seconds("log-softmax, 2 models", lambda: (target.log_probs, shadow.log_probs))
+    seconds("log-softmax, 3 reference models", lambda: [view.log_probs for view in reference])
     for name in attacks.names():
         if name not in LEARNING:
             run(attacks.get(name)(), name, target, shadow, classes)

@@ -75,8 +75,8 @@ def numbers(
 def behaviour(view: View) -> dict[str, float | int]:
     """How the target does on its members and non-members: accuracy, loss mean and variance."""
     assert view.member is not None
-    right = statistics.correct(view.logits, view.labels)
-    loss = statistics.cross_entropy(view.logits, view.labels)
+    right = statistics.correct(view.log_probs, view.labels)
+    loss = statistics.cross_entropy(view.log_probs, view.labels)
     inside = view.member
     values = {
         "train_acc": right[inside].mean(),

@@ -50,9 +50,7 @@ def _code(defense: str, model: str) -> str:
         f"nonmember.defenses.{defense}",
         f"nonmember.architectures.{model}",
     ]
-    return code.fingerprint(
-        modules, without=(*PLUMBING, "nonmember.datasets._base", "nonmember")
-    )
+    return code.fingerprint(modules, without=(*PLUMBING, "nonmember.datasets._base", "nonmember"))
 
 
 @dataclass(frozen=True)

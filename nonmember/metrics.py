@@ -64,7 +64,7 @@ def auc(scores: np.ndarray, member: np.ndarray) -> Interval:
     Interval: DeLong 1988 variance by ranks (Sun and Xu 2014), symmetric on the logit scale. That
     variance is 0 when every pair says the same, as at AUC 0 and 1. Then k = min(members,
     non-members) disjoint pairs agreed k times out of k, and the exact binomial bound
-    q = 0.025^(1/k) on such agreement gives [value·q, value·q + 1 − q], so [q, 1] at AUC 1 and
+    q = 0.025^(1/k) on such agreement gives [value·q, 1 − q·(1 − value)], so [q, 1] at AUC 1 and
     [0, 1 − q] at AUC 0. A single member or non-member has no variance either and gets the same.
     """
     inside, outside = _split(scores, member)
@@ -268,7 +268,7 @@ def _auc_interval(inside: np.ndarray, outside: np.ndarray) -> Interval:
     variance = _variance(inside, outside)
     if variance == 0:
         q = 0.025 ** (1 / min(len(inside), len(outside)))
-        return Interval(value, value * q, value * q + 1 - q)
+        return Interval(value, value * q, 1 - q * (1 - value))
     center, spread = np.log(value / (1 - value)), Z * variance**0.5 / (value * (1 - value))
     low, high = 1 / (1 + np.exp(spread - center)), 1 / (1 + np.exp(-spread - center))
     return Interval(value, float(low), float(high))

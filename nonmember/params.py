@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field, ValidationError
 from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
-from nonmember.splits import SplitOptions
 
 
 class ParamsError(ValueError):
@@ -174,9 +173,7 @@ def check_parts(
     return checked
 
 
-def choose(
-    section: str, name: Any, registry: Registry[Any], problems: list[str]
-) -> str | None:
+def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]) -> str | None:
     """`name` if the registry has it, else None with a problem listing the known names."""
     known = registry.names()
     if name in known:

@@ -1,8 +1,8 @@
 """The prepared data set on disk, `data/prepared/`, and how a model is fed from it.
 
-    inputs.npy    (n, …) uint8 or float32, memory-mappable
-    labels.npy    (n,) int64
-    dataset.json  name, n, classes, class_names, shape, mean, std, source, sha256
+inputs.npy    (n, …) uint8 or float32, memory-mappable
+labels.npy    (n,) int64
+dataset.json  name, n, classes, class_names, shape, mean, std, source, sha256
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nonmember import files
-from nonmember.datasets import Arrays
+
+if TYPE_CHECKING:
+    from nonmember.datasets import Arrays
 
 
 def save(arrays: Arrays, name: str, folder: str | Path) -> None:

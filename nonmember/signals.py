@@ -10,6 +10,7 @@ et al. 2022, https://arxiv.org/abs/2205.10683). Each equals a loop over single s
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -345,8 +346,8 @@ def _over_rows(module: _Layer, values: Tensor) -> Tensor:
 
 def _product_layer(module: _Layer, inputs: list[Tensor], deltas: list[Tensor], l1: bool) -> Tensor:
     """Linear and convolution layers, where the weight gradient is Σ delta·inputᵀ over positions."""
-    a = torch.cat([_unfolded(module, t) for t in inputs], 1)  # (batch·groups, positions, in)
-    delta = torch.cat([_positions(module, t) for t in deltas], 1)  # (…, positions, out)
+    a = _joined([_unfolded(module, t) for t in inputs])  # (batch·groups, positions, in)
+    delta = _joined([_positions(module, t) for t in deltas])  # (batch·groups, positions, out)
     sums = _product_sums(a, delta, l1)
     if module.bias is not None:
         sums = sums + _sums(delta.sum(1))
@@ -389,8 +390,13 @@ def _unfolded(module: _Layer, x: Tensor) -> Tensor:
     return x.reshape(len(x) * module.groups, math.prod(x.shape[2 : 2 + dims]), -1)
 
 
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Calls of one module side by side, as more positions; one call as it is, uncopied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
 def _added(values: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(values)).sum(0)
+    return functools.reduce(torch.add, values)
 
 
 def _sums(gradient: Tensor) -> Tensor:

@@ -15,12 +15,15 @@ there is none, unless `inference_share` keeps a part of each training set for it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from nonmember import files
 from nonmember.settings import Settings
 
 SCHEMES = {"crl": 4, "relaxloss": 5, "past": 6}
@@ -71,7 +74,12 @@ class Rows:
 
 
 def deal(
-    rows: np.ndarray, labels: np.ndarray, sets: int, size: int, stratified: bool, rng: np.random.Generator
+    rows: np.ndarray,
+    labels: np.ndarray,
+    sets: int,
+    size: int,
+    stratified: bool,
+    rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """`sets` disjoint random sets of `size` rows each, in random order within a set.
 
@@ -137,3 +145,24 @@ def count_duplicates(inputs: np.ndarray, members: np.ndarray, non_members: np.nd
     """How many non-member rows are, byte for byte, the same input as some member row."""
     seen = {inputs[row].tobytes() for row in members}
     return sum(inputs[row].tobytes() in seen for row in non_members)
+
+
+def save_rows(path: str | Path, models: Mapping[str, Rows]) -> None:
+    """Named rows in one `.npz`, with keys such as `003.train`."""
+    files.write_arrays(
+        path,
+        {
+            f"{name}.{part}": getattr(rows, part)
+            for name, rows in models.items()
+            for part in ("train", "test", "inference")
+        },
+    )
+
+
+def load_rows(path: str | Path) -> list[Rows]:
+    """The rows that `save_rows` wrote, in its order."""
+    arrays = files.read_arrays(path)
+    names = dict.fromkeys(key.rpartition(".")[0] for key in arrays)
+    return [
+        Rows(arrays[f"{n}.train"], arrays[f"{n}.test"], arrays[f"{n}.inference"]) for n in names
+    ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nonmember import files
 from nonmember.prepared import Prepared
 from nonmember.splits import Rows
 from nonmember.training import Task, TrainOptions
@@ -19,9 +17,7 @@ def child_seed(seed: int, model: int) -> int:
     return int(np.random.SeedSequence([seed, model]).generate_state(1)[0])
 
 
-def make_task(
-    recipe: Mapping[str, Any], rows: Rows, data: Prepared, arm: str, model: int
-) -> Task:
+def make_task(recipe: Mapping[str, Any], rows: Rows, data: Prepared, arm: str, model: int) -> Task:
     """recipe: `data/config/<arm>.json`. model: 0 is the target, 1 + i is shadow i."""
     return Task(
         name=f"{arm} target" if model == 0 else f"{arm} shadow {model - 1}",
@@ -40,24 +36,3 @@ def _number_keys(train: Mapping[str, Any]) -> dict[str, Any]:
     lr = train["lr"]
     fixed = {int(epoch): rate for epoch, rate in lr.items()} if isinstance(lr, dict) else lr
     return {**train, "lr": fixed}
-
-
-def save_rows(path: str | Path, models: Mapping[str, Rows]) -> None:
-    """Named rows in one `.npz`, with keys such as `003.train`."""
-    files.write_arrays(
-        path,
-        {
-            f"{name}.{part}": getattr(rows, part)
-            for name, rows in models.items()
-            for part in ("train", "test", "inference")
-        },
-    )
-
-
-def load_rows(path: str | Path) -> list[Rows]:
-    """The rows that `save_rows` wrote, in its order."""
-    arrays = files.read_arrays(path)
-    names = dict.fromkeys(key.rpartition(".")[0] for key in arrays)
-    return [
-        Rows(arrays[f"{n}.train"], arrays[f"{n}.test"], arrays[f"{n}.inference"]) for n in names
-    ]

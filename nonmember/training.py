@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from nonmember.architectures import architectures
-from nonmember.defenses import Batch, Defense, defenses
+from nonmember.defenses import Batch, Defense, PartOptions, defenses
 from nonmember.features import FeatureReader, last_linear
 from nonmember.prepared import Normalise, Prepared
 from nonmember.settings import Settings
@@ -151,10 +151,10 @@ class Run:
     def __post_init__(self) -> None:
         self.channels_last = self.inputs.ndim == 4
         if self.channels_last:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, self.options)
         self.part_optimizer = (
-            torch.optim.SGD(self.parts.parameters(), **self.defense.part_lr())
+            make_part_optimizer(self.parts, self.defense.part_options())
             if self.parts is not None
             else None
         )
@@ -204,7 +204,7 @@ class Run:
         optimizers = [o for o in (self.optimizer, self.part_optimizer) if o is not None]
         for optimizer in optimizers:
             optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in optimizers:
             optimizer.step()
 
@@ -265,6 +265,16 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optim
         nesterov=options.nesterov,
         weight_decay=options.weight_decay,
         fused=True,
+    )
+
+
+def make_part_optimizer(parts: nn.Module, options: PartOptions) -> torch.optim.Optimizer:
+    """Plain SGD over a defense's own trained parts."""
+    return torch.optim.SGD(
+        parts.parameters(),
+        lr=options.lr,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
     )
 
 

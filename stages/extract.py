@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nonmember import extraction, files, prepared
 from nonmember.params import read_compute
-from nonmember.tasks import load_rows, make_task
+from nonmember.splits import load_rows
+from nonmember.tasks import make_task
 from stages._main import run
 
 

@@ -6,7 +6,7 @@ Writes: data/split/{target,shadows}.npz, data/split/report.json
 """
 
 from nonmember import files, prepared, splits
-from nonmember.tasks import save_rows
+from nonmember.splits import save_rows
 from stages._main import run
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nonmember import files, fleet, prepared
 from nonmember.params import read_compute
-from nonmember.tasks import load_rows, make_task
+from nonmember.splits import load_rows
+from nonmember.tasks import make_task
 from stages._main import run
 
 
@@ -18,7 +19,11 @@ def main(arm: str) -> None:
     [rows] = load_rows("data/split/target.npz")
     task = make_task(recipe, rows, prepared.load("data/prepared"), arm, 0)
     fleet.deliver(
-        [task], Path("data/prepared"), [Path(f"models/{arm}/target")], read_compute(), f"{arm} target"
+        [task],
+        Path("data/prepared"),
+        [Path(f"models/{arm}/target")],
+        read_compute(),
+        f"{arm} target",
     )
 
 

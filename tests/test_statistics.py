@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import mpmath
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,15 +63,13 @@ def test_modified_entropy_is_equation_8():
 @pytest.mark.parametrize("gap", [0.0, 1.0, 17.0, 40.0, 300.0])
 @pytest.mark.parametrize("y", [0, 1])
 def test_extremes_equal_arbitrary_precision(gap, y):
-    with mpmath.workdps(400):
-        e = [mpmath.exp(gap), mpmath.mpf(1), mpmath.mpf(1)]
+    with localcontext(prec=400):
+        e = [Decimal(gap).exp(), Decimal(1), Decimal(1)]
         p = [v / sum(e) for v in e]
-        entropy = -sum(v * mpmath.log(v) for v in p)
-        modified = -(1 - p[y]) * mpmath.log(p[y]) - sum(
-            p[j] * mpmath.log(1 - p[j]) for j in range(3) if j != y
-        )
-        loss, odds = -mpmath.log(p[y]), mpmath.log(p[y] / (1 - p[y]))
-        expected = [float(v) for v in (loss, odds, entropy, modified)]
+        entropy = -sum(v * v.ln() for v in p)
+        others = sum(p[j] * (1 - p[j]).ln() for j in range(3) if j != y)
+        modified = -(1 - p[y]) * p[y].ln() - others
+        expected = [-p[y].ln(), (p[y] / (1 - p[y])).ln(), entropy, modified]
     log_p, label = s.log_softmax(ramp(np.array([gap]))), np.array([y])
     got = [
         s.cross_entropy(log_p, label),
@@ -78,7 +77,7 @@ def test_extremes_equal_arbitrary_precision(gap, y):
         s.entropy(log_p),
         s.modified_entropy(log_p, label),
     ]
-    np.testing.assert_allclose(np.concatenate(got), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.concatenate(got), np.array(expected, float), rtol=1e-12)
 
 
 def test_float32_softmax_would_tie_where_these_do_not():
@@ -165,3 +164,14 @@ def test_of_equal_top_classes_the_first_is_predicted():
 def test_bad_logits(logits, message):
     with pytest.raises(ValueError, match=message):
         s.log_softmax(logits)
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    logits, y = ordinary()
+    log_p = s.log_softmax(logits)
+    expected = s.log_modified_entropy(log_p, y), s.log_entropy(log_p)
+    monkeypatch.setattr(s, "_BLOCK", 3 * logits.shape[1])
+    np.testing.assert_array_equal(s.log_softmax(logits), log_p)
+    np.testing.assert_array_equal(s.log_modified_entropy(log_p, labels=y), expected[0])
+    np.testing.assert_array_equal(s.log_entropy(log_p), expected[1])
+    assert s.log_odds(s.log_softmax(logits[:0]), y[:0]).shape == (0,)

@@ -6,6 +6,7 @@ is drawn later. Hidden files and folders and files that are no images are ignore
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,7 +94,7 @@ class ImageFolder(Dataset):
                 )
             out[index] = image
 
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             for _ in pool.map(put, range(len(files))):
                 pass  # passes on the first error, in the order of the files
         return out

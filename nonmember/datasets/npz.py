@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,8 @@ class Npz(Dataset):
     only 0 and 1 too; other tables of uint8 stay uint8 and all else becomes float32.
     """
 
-    class Options(TableOptions):
-        pass
-
-    options: Options
+    Options = TableOptions
+    options: TableOptions
 
     def check(self, path: Path) -> list[str]:
         """Everything about shapes, types and labels; the values of x are not read."""
@@ -35,7 +34,7 @@ class Npz(Dataset):
         try:
             headers = _headers(path)
         except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-            return [f"dataset.path: {path} is no .npz file that numpy.savez wrote ({error})"]
+            return [f"dataset.path: {path} is damaged or no .npz file ({error})"]
         missing = [f"'{key}'" for key in ("x", "y") if key not in headers]
         if missing:
             found = ", ".join(sorted(headers)) or "nothing"
@@ -59,8 +58,11 @@ class Npz(Dataset):
 
 
 def _array(path: Path, key: str) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays[key]
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays[key]
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{key} is damaged ({error}); save the file again") from error
 
 
 def _headers(path: Path) -> dict[str, Header]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._base import Batch, Defense, PartOptions
 from nonmember.registry import Registry
 
 defenses: Registry[Defense] = Registry("defense", "nonmember.defenses", Defense)
 
-__all__ = ["Batch", "Defense", "defenses"]
+__all__ = ["Batch", "Defense", "PartOptions", "defenses"]
 
 
 def __getattr__(name: str) -> Any:

@@ -37,13 +37,28 @@ class Batch:
     run: Run | None = None
 
 
+@dataclass(frozen=True)
+class PartOptions:
+    """SGD of a defense's own trained parts."""
+
+    lr: float = 0.001
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
 class Defense:
     """One defense. A subclass sets `Options` and overrides the one or two hooks it needs.
 
     An instance holds settings only; what a training accumulates lives in its `Run`.
+    paper, changes (loss, step, data, model, phases, released predictor), limits: for the list of
+    defenses. uses_features: whether `Batch.features` is filled. needs_inference: whether it needs
+    a split with an inference set.
     """
 
     Options: ClassVar[type[Settings]] = Settings
+    paper: ClassVar[str] = ""
+    changes: ClassVar[str] = ""
+    limits: ClassVar[str] = ""
     uses_features: ClassVar[bool] = False
     needs_inference: ClassVar[bool] = False
     options: Any
@@ -67,9 +82,9 @@ class Defense:
         """Modules that train beside the model and are not released (centres, an attacker)."""
         return None
 
-    def part_lr(self) -> dict[str, float]:
-        """SGD settings of the parts: `lr`, and `momentum`, `weight_decay` where not 0."""
-        return {"lr": 0.001}
+    def part_options(self) -> PartOptions:
+        """The constant learning rate, momentum and weight decay of the parts' own SGD."""
+        return PartOptions()
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Called once before the first epoch; `required` holds the weights of `requires`."""

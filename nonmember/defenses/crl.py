@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._base import Batch, Defense, PartOptions
 from nonmember.defenses._soft import soft_cross_entropy, true_class_probability
 from nonmember.settings import Settings
 
@@ -50,6 +50,11 @@ class CRL(Defense):
     """
 
     uses_features = True
+    paper = (
+        "Fang and Kim 2024, Center-Based Relaxed Learning Against Membership Inference Attacks, UAI"
+    )
+    changes = "loss"
+    limits = "The thresholds act on the batch mean: single records may stay exposed."
 
     class Options(Settings):
         """Settings of CRL; the paper publishes no values for the first five."""
@@ -93,13 +98,10 @@ class CRL(Defense):
         """The class centres (classes, d), standard normal; None if lambda_rcl is 0."""
         return nn.Embedding(classes, feature_dim) if self.options.lambda_rcl > 0 else None
 
-    def part_lr(self) -> dict[str, float]:
+    def part_options(self) -> PartOptions:
         """The centres' own SGD, constant over the training."""
-        return {
-            "lr": self.options.center_lr,
-            "momentum": self.options.center_momentum,
-            "weight_decay": self.options.center_weight_decay,
-        }
+        o = self.options
+        return PartOptions(o.center_lr, o.center_momentum, o.center_weight_decay)
 
     def loss(self, batch: Batch) -> Tensor:
         """The scalar of Algorithm 1, line 22. Reads logits, labels, features, epoch, parts."""

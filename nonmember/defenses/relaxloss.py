@@ -28,12 +28,21 @@ from nonmember.settings import Settings
 class RelaxLoss(Defense):
     """The loss of RelaxLoss. Reads Batch.logits, labels and epoch (counted from 1)."""
 
+    paper = (
+        "Chen, Yu and Fritz 2022, RelaxLoss: Defending Membership Inference Attacks "
+        "without Losing Utility, ICLR, https://arxiv.org/abs/2207.05801"
+    )
+    changes = "loss"
+    limits = "The level acts on the batch mean: single records may stay exposed."
+
     class Options(Settings):
         """Settings of RelaxLoss."""
 
         relax_alpha: float = Field(
-            0.8, ge=0, description="level of the mean loss, nats (CIFAR-10 ResNet20 1, "
-            "VGG11 .4; CIFAR-100 ResNet20 3, VGG11 .5; Texas100 2.5; Purchase100 .8)"
+            0.8,
+            ge=0,
+            description="level of the mean loss, nats (CIFAR-10 ResNet20 1, "
+            "VGG11 .4; CIFAR-100 ResNet20 3, VGG11 .5; Texas100 2.5; Purchase100 .8)",
         )
         relax_variant: Literal["image", "table"] = Field(
             "table", description="which samples the flattening acts on"
@@ -69,9 +78,7 @@ class RelaxLoss(Defense):
     def _flatten(self, batch: Batch, losses: Tensor) -> Tensor:
         o = self.options
         table = o.relax_variant == "table"
-        p_y = true_class_probability(
-            batch, o.relax_py_max if table else 1.0, o.relax_stop_gradient
-        )
+        p_y = true_class_probability(batch, o.relax_py_max if table else 1.0, o.relax_stop_gradient)
         soft = soft_cross_entropy(batch.logits, batch.labels, p_y)
         if table:
             return soft.mean()

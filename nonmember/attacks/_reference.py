@@ -1,0 +1,43 @@
+"""What the attacks that compare the target with other models on the same samples share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nonmember.evidence import View
+
+Statistic = Callable[[View], np.ndarray]
+
+
+def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.ndarray, np.ndarray]:
+    """One statistic of every reference model, one model in memory at a time.
+
+    Returns values (models, n) float64 and inside (models, n) bool: trained on this sample.
+    Raises ValueError without reference models.
+    """
+    values, inside = [], []
+    for other in view.reference or ():
+        if other.member is None:
+            raise ValueError(f"attack {attack} must know what its reference models trained on")
+        values.append(statistic(other))
+        inside.append(other.member)
+    if not values:
+        raise ValueError(
+            f"attack {attack} compares a model with others, got no reference model; "
+            "set shadows.count to 2 or more"
+        )
+    return np.stack(values), np.stack(inside)
+
+
+def mean_where(values: np.ndarray, use: np.ndarray, what: str) -> np.ndarray:
+    """Mean over the models in use, (n,); a sample without any gets the mean of the others' means.
+
+    values, use: (models, n). Raises ValueError if no sample has a model in use.
+    """
+    count = use.sum(axis=0)
+    if not count.any():
+        raise ValueError(f"no reference model {what} any of the samples")
+    mean = np.sum(values, axis=0, where=use) / np.maximum(count, 1)
+    return np.where(count > 0, mean, mean[count > 0].mean())

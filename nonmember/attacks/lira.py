@@ -1,0 +1,68 @@
+"""Likelihood ratio attack: is the target's confidence that of models which saw the sample?
+
+Paper: Carlini et al. 2022, Algorithm 1, https://arxiv.org/abs/2112.03570
+The log-odds of the true class are taken as normal, for models trained with and without a sample.
+  offline: only the models without it; score = (log-odds − mean) / deviation, which orders like the
+    paper's normal probability and does not round to 1.
+  online: score = log density with the sample − log density without it.
+Differs: the fixed variance is pooled within samples (the published code takes the spread over all
+samples). A sample that no model, or every model, was trained on borrows the mean of the others.
+Needs reference models (View.reference), three shadows or more; does not learn in `fit`. Online
+needs shadows that train on the target's samples, which no split scheme here gives.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.attacks._reference import mean_where, read_reference
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+
+class LikelihoodRatio(Attack):
+    class Options(Settings):
+        lira_mode: Literal["offline", "online"] = Field(
+            "offline", description="compare with models without the sample, or also with it"
+        )
+        lira_variance: Literal["fixed", "sample"] = Field(
+            "fixed", description="one variance for all samples (paper: below 64 models) or one each"
+        )
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64. ValueError if the reference models are too few."""
+        value = _log_odds(view)
+        values, inside = read_reference(view, _log_odds, "lira")
+        out = self._standardize(value, values, ~inside, "was trained without")
+        if self.options.lira_mode == "offline":
+            return out[0]
+        with_it = self._standardize(value, values, inside, "was trained on")
+        return (out[0] ** 2 - with_it[0] ** 2) / 2 + out[1] - with_it[1]
+
+    def _standardize(
+        self, value: np.ndarray, values: np.ndarray, use: np.ndarray, what: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(value − mean) / deviation and log deviation, each (n,), of the models in use."""
+        mean = mean_where(values, use, what)
+        squares = np.sum((values - mean) ** 2, axis=0, where=use)
+        freedom = np.maximum(use.sum(axis=0) - 1, 0)
+        if not squares[freedom > 0].sum() > 0:
+            raise ValueError(
+                f"attack lira needs two differing reference models of which each {what} a sample; "
+                "set shadows.count to 3 or more"
+            )
+        pooled = squares[freedom > 0].sum() / freedom.sum()
+        variance = np.full(len(mean), pooled)
+        if self.options.lira_variance == "sample":
+            own = (freedom > 0) & (squares > 0)
+            variance[own] = squares[own] / freedom[own]
+        return (value - mean) / np.sqrt(variance), np.log(variance) / 2
+
+
+def _log_odds(view: View) -> np.ndarray:
+    return statistics.log_odds(view.log_probs, view.labels)

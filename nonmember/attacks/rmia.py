@@ -1,0 +1,58 @@
+"""Relative attack (RMIA): does the target raise this sample's probability more than others'?
+
+Paper: Zarifzadeh et al. 2024, Eq. 2 to 4 and offline form, https://arxiv.org/abs/2312.03262
+With r(x) = p_y(x; target) / mean p_y(x; any model), the score is the share of other samples z with
+r(x) / r(z) >= gamma. The mean is over the reference models:
+  offline: those without x, then ((1 + a)·mean + 1 − a) / 2 stands for models with and without it;
+  online: half the mean of those with x plus half the mean of those without.
+Differs: z are the scored samples themselves, memberships unseen. That only sets the scale: with
+one set of z for all, the score rises with r(x). Sorted search instead of all pairs.
+Needs reference models (View.reference), two shadows or more; does not learn in `fit`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.attacks._reference import mean_where, read_reference
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+
+class Rmia(Attack):
+    class Options(Settings):
+        rmia_mode: Literal["offline", "online"] = Field(
+            "offline", description="reference models without the sample, or also with it"
+        )
+        rmia_gamma: float = Field(2.0, ge=1, description="how much larger the ratio must be")
+        rmia_offline_a: float = Field(
+            0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
+        )
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64 in [0, 1]. ValueError without reference models."""
+        ratio = self.log_ratio(view)
+        beaten = np.searchsorted(np.sort(ratio), ratio - np.log(self.options.rmia_gamma), "right")
+        return beaten / len(ratio)
+
+    def log_ratio(self, view: View) -> np.ndarray:
+        """log r(x), (samples,)."""
+        values, inside = read_reference(view, _confidence, "rmia")
+        without = mean_where(values, ~inside, "was trained without")
+        if self.options.rmia_mode == "online":
+            overall = (without + mean_where(values, inside, "was trained on")) / 2
+        else:
+            a = self.options.rmia_offline_a
+            overall = ((1 + a) * without + 1 - a) / 2
+        floor = np.finfo(np.float64).tiny  # offline with a = 1: the mean may be 0
+        own = statistics.cross_entropy(view.log_probs, view.labels)
+        return -own - np.log(np.maximum(overall, floor))
+
+
+def _confidence(view: View) -> np.ndarray:
+    return statistics.confidence(view.log_probs, view.labels)

@@ -1,0 +1,127 @@
+"""What every attack promises, over the registry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nonmember import metrics
+from nonmember.attacks import attacks
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+NORMS = ("grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2")
+SHADOWS = 4
+
+
+def model(seed: int, labels: np.ndarray, leak: float, **more: object) -> View:
+    """One model on samples of `labels`: members are known better by `leak` logits.
+
+    With a negative leak the non-members are, by −leak.
+    """
+    rng = np.random.default_rng(seed)
+    n, classes = len(labels), labels.max() + 1
+    member = rng.permutation(n) < n // 2
+    logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
+    known = abs(leak) * (member if leak > 0 else ~member)
+    logits[np.arange(n), labels] += 1 + known
+    norms = {name: rng.exponential(np.exp(-known)).astype(np.float32) for name in NORMS}
+    return View(np.arange(n), labels, logits, norms, member, **more)
+
+
+def make_views(
+    leak: float, shadow_leak: float | None = None, n: int = 600
+) -> tuple[View, list[View]]:
+    """A target and its shadows, all on the same samples, so that each can be a reference."""
+    labels = np.random.default_rng(99).integers(5, size=n)
+    shadows = [
+        model(i, labels, leak if shadow_leak is None else shadow_leak) for i in range(SHADOWS)
+    ]
+    return model(50, labels, leak, reference=shadows), shadows
+
+
+def fitted_scores(name: str, target: View, shadows: list[View]) -> np.ndarray:
+    attack = attacks.get(name)()
+    attack.fit(shadows, seed=1)
+    return attack.score(target)
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_scores_are_finite_float64_one_a_sample_and_repeatable(name):
+    target, shadows = make_views(3.0)
+    scores = fitted_scores(name, target, shadows)
+    assert scores.shape == (len(target),)
+    assert scores.dtype == np.float64
+    assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(scores, fitted_scores(name, *make_views(3.0)))
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_a_leak_scores_members_higher(name):
+    target, shadows = make_views(3.0)
+    assert metrics.auc(fitted_scores(name, target, shadows), target.member).low > 0.6
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_without_a_leak_the_auc_is_a_half(name):
+    target, shadows = make_views(0.0, n=2000)
+    value, low, high = metrics.auc(fitted_scores(name, target, shadows), target.member)
+    assert low < 0.5 + 0.02
+    assert high > 0.5 - 0.02
+    assert value == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_a_reversed_leak_is_below_a_half(name):
+    """The target does the opposite of what the attack expects: no attack may look at `member`."""
+    target, shadows = make_views(-3.0, shadow_leak=3.0)
+    assert metrics.auc(fitted_scores(name, target, shadows), target.member).high < 0.4
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
+    target, shadows = make_views(3.0)
+    scores = fitted_scores(name, target, shadows)
+    order = np.random.default_rng(0).permutation(len(target))
+
+    def pick(view: View, **more: object) -> View:
+        norms = {k: v[order] for k, v in view.norms.items()}
+        return View(view.ids[order], view.labels[order], view.logits[order], norms, **more)
+
+    references = [pick(v, member=v.member[order]) for v in shadows]
+    blind = fitted_scores(name, pick(target, reference=references), shadows)
+    np.testing.assert_allclose(blind, scores[order], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_extreme_logits_stay_finite(name):
+    target, shadows = make_views(3.0)
+    extreme = View(
+        target.ids,
+        target.labels,
+        target.logits * 2000,
+        target.norms,
+        target.member,
+        reference=shadows,
+    )
+    assert np.isfinite(fitted_scores(name, extreme, shadows)).all()
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_options_are_settings_with_descriptions_and_known_keys_only(name):
+    options = attacks.get(name).Options
+    assert issubclass(options, Settings)
+    assert all(field.description for field in options.model_fields.values())
+    assert all(key.startswith(name.split("_")[0]) for key in options.model_fields)
+    with pytest.raises(ValueError, match="nonsense"):
+        attacks.get(name)(nonsense=1)
+
+
+def test_options_of_all_attacks_fit_into_one_mapping():
+    keys = [key for _, attack in attacks for key in attack.Options.model_fields]
+    assert len(keys) == len(set(keys))
+
+
+def test_needs_name_known_signals():
+    for _, attack in attacks:
+        assert set(attack.needs) <= {"logits", *NORMS}

@@ -1,0 +1,113 @@
+"""The neural network attack: it trains all of its layers, and scores without dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nonmember import metrics
+from nonmember.attacks.nn import NeuralNetwork
+from nonmember.evidence import View
+
+INPUTS = ("probabilities_label", "sorted_logits")
+
+
+def view(seed: int, n: int = 400, classes: int = 4, known: bool = True) -> View:
+    """Members are predicted with the true class on top, by a logit gap of 4; others by 1."""
+    rng = np.random.default_rng(seed)
+    labels, member = rng.integers(classes, size=n), rng.random(n) < 0.5
+    logits = rng.normal(size=(n, classes)).astype(np.float32)
+    logits[np.arange(n), labels] += 1 + 3 * member
+    return View(np.arange(n), labels, logits, {}, member if known else None)
+
+
+def fitted(seed: int = 0, **options: object) -> NeuralNetwork:
+    attack = NeuralNetwork(**options)
+    attack.fit([view(1), view(2)], seed=seed)
+    return attack
+
+
+def weights(attack: NeuralNetwork) -> list[torch.Tensor]:
+    return [p.detach() for p in attack._net.parameters()]
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_it_learns(kind):
+    other = view(3)
+    assert metrics.auc(fitted(nn_input=kind).score(other), other.member).low > 0.85
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_layer_trains(kind):
+    before = fitted(nn_input=kind, nn_epochs=1, nn_lr=1e-12, nn_weight_decay=0.0)
+    after = fitted(nn_input=kind, nn_epochs=1, nn_weight_decay=0.0)
+    assert len(weights(after)) == (8 if kind == "probabilities_label" else 4)
+    for old, new in zip(weights(before), weights(after), strict=True):
+        assert (old - new).abs().max() > 1e-5
+
+
+def test_scores_do_not_use_dropout():
+    attack, other = fitted(nn_dropout=0.5, nn_epochs=2), view(3)
+    assert not attack._net.training
+    np.testing.assert_array_equal(attack.score(other), attack.score(other))
+
+
+def test_the_seed_decides_and_nothing_else():
+    other = view(3)
+    torch.manual_seed(5)
+    one = fitted(seed=3).score(other)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two = fitted(seed=3).score(other)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(one, two)
+    assert torch.equal(torch.get_rng_state(), state)  # the caller's random numbers are untouched
+    assert not np.array_equal(one, fitted(seed=4).score(other))
+
+
+def test_score_is_the_log_odds_of_member_in_float64():
+    attack, other = fitted(), view(3)
+    x = np.concatenate([np.exp(other.log_probs), np.eye(4)[other.labels]], axis=1)
+    out = attack._net(torch.from_numpy(x)).softmax(dim=1)[:, 1].detach().numpy()
+    assert out.dtype == np.float64
+    np.testing.assert_allclose(attack.score(other), np.log(out / (1 - out)), rtol=1e-6)
+
+
+def test_sorted_logits_ignore_labels_and_class_order():
+    attack, other = fitted(nn_input="sorted_logits"), view(3)
+    moved = View(other.ids, (other.labels + 1) % 4, other.logits[:, ::-1])
+    np.testing.assert_array_equal(attack.score(other), attack.score(moved))
+
+
+def test_the_learning_rate_drops_at_shares_of_the_epochs():
+    dropped = fitted(nn_epochs=2, nn_lr_drops=[0.5])
+    constant = fitted(nn_epochs=2, nn_lr_drops=[])
+    for a, b in zip(
+        weights(fitted(nn_epochs=2, nn_lr_drops=[1.0])), weights(constant), strict=True
+    ):
+        assert torch.equal(a, b)  # a drop after the last epoch changes nothing
+    assert not torch.equal(weights(dropped)[0], weights(constant)[0])
+
+
+def test_what_it_cannot_learn_from():
+    with pytest.raises(ValueError, match="needs a shadow to learn from, got 0"):
+        NeuralNetwork().fit([])
+    with pytest.raises(ValueError, match="membership is known"):
+        NeuralNetwork().fit([view(0, known=False)])
+    with pytest.raises(RuntimeError, match="must be fitted"):
+        NeuralNetwork().score(view(0))
+    with pytest.raises(ValueError, match=r"diverged: lower attacks\.nn_lr"):
+        fitted(nn_lr=1e8)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("nn_input", "logits"), ("nn_epochs", 0), ("nn_dropout", 1.0), ("nn_lr_drops", [1.5])],
+)
+def test_bad_options(option, value):
+    with pytest.raises(ValueError, match=option):
+        NeuralNetwork(**{option: value})

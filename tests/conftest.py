@@ -1,0 +1,1 @@
+"""Makes `tests/` importable, so that folders of tests share `tiny`."""

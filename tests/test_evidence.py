@@ -1,0 +1,172 @@
+"""The evidence folder: what is read, what is lazy, what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nonmember import statistics
+from nonmember.evidence import Evidence, View
+
+MODELS, SAMPLES, CLASSES = 3, 8, 4
+
+
+def make_arrays() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    membership = np.full((MODELS, SAMPLES), -1, np.int8)
+    membership[0, :4] = [1, 1, 0, 0]
+    membership[1, 4:] = [1, 0, 1, 0]
+    membership[2, 4:] = [0, 1, 1, 0]
+    norm = rng.random((MODELS, SAMPLES)).astype(np.float32)
+    norm[membership < 0] = np.nan
+    return {
+        "sample_ids": np.arange(100, 100 + SAMPLES),
+        "labels": np.arange(SAMPLES) % CLASSES,
+        "membership": membership,
+        "logits": rng.normal(size=(MODELS, SAMPLES, CLASSES)).astype(np.float32),
+        "grad_x_l2": norm,
+    }
+
+
+def write(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    return path
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    return make_arrays()
+
+
+def test_target_is_model_0_on_its_members_and_non_members(tmp_path, arrays):
+    evidence = Evidence(write(tmp_path, arrays))
+    target = evidence.target
+    assert (evidence.classes, evidence.models, len(target)) == (CLASSES, MODELS, 4)
+    assert target.ids.tolist() == [100, 101, 102, 103]
+    assert target.labels.tolist() == [0, 1, 2, 3]
+    assert target.member.tolist() == [True, True, False, False]
+    np.testing.assert_array_equal(target.logits, arrays["logits"][0, :4])
+    np.testing.assert_array_equal(target.norms["grad_x_l2"], arrays["grad_x_l2"][0, :4])
+    np.testing.assert_array_equal(target.log_probs, statistics.log_softmax(target.logits))
+    assert target.log_probs is target.log_probs
+
+
+def test_shadows_are_the_other_models_on_their_own_samples(tmp_path, arrays):
+    shadows = Evidence(write(tmp_path, arrays)).shadows
+    assert len(shadows) == 2
+    assert [s.member.tolist() for s in shadows] == [
+        [True, False, True, False],
+        [False, True, True, False],
+    ]
+    np.testing.assert_array_equal(shadows[1].logits, arrays["logits"][2, 4:])
+    np.testing.assert_array_equal(shadows[-1].ids, shadows[1].ids)
+    assert [len(s) for s in shadows[1:]] == [4]
+    with pytest.raises(IndexError):
+        shadows[2]
+
+
+def test_shadows_read_one_model_when_asked(tmp_path, arrays, monkeypatch):
+    read = []
+    original = Evidence.view
+    monkeypatch.setattr(
+        Evidence, "view", lambda self, model, rows=None: read.append(model) or original(self, model)
+    )
+    shadows = iter(Evidence(write(tmp_path, arrays)).shadows)
+    assert read == []
+    next(shadows)
+    assert read == [1]
+
+
+def test_rows_choose_samples_and_hide_membership_where_it_is_undefined(tmp_path, arrays):
+    evidence = Evidence(write(tmp_path, arrays))
+    assert evidence.view(1, np.array([6, 5])).member.tolist() == [True, False]
+    assert evidence.view(1, np.array([0, 5])).member is None
+
+
+def test_reference_holds_the_other_shadows_on_the_same_rows(tmp_path, arrays):
+    evidence = Evidence(write(tmp_path, arrays))
+    target = evidence.target
+    assert len(target.reference) == 2
+    for k, view in enumerate(target.reference):
+        np.testing.assert_array_equal(view.ids, target.ids)
+        np.testing.assert_array_equal(view.logits, arrays["logits"][1 + k, :4])
+        assert view.member.tolist() == [False] * 4  # −1: not trained on
+        assert view.reference is None
+    (other,) = evidence.shadows[0].reference
+    np.testing.assert_array_equal(other.logits, arrays["logits"][2, 4:])
+    assert other.member.tolist() == [False, True, True, False]
+
+
+def test_a_view_keeps_no_file_open_and_survives_its_deletion(tmp_path, arrays):
+    target = Evidence(write(tmp_path, arrays)).target
+    for array in (target.ids, target.labels, target.logits, target.member, *target.norms.values()):
+        assert not isinstance(array, np.memmap)
+
+
+def test_views_are_frozen():
+    view = View(np.arange(1), np.arange(1), np.zeros((1, 2)))
+    with pytest.raises(AttributeError, match="labels"):
+        view.labels = np.zeros(1)
+
+
+def test_a_missing_file_is_named(tmp_path, arrays):
+    del arrays["labels"]
+    with pytest.raises(FileNotFoundError, match=r"labels\.npy is missing; run the stage extract"):
+        Evidence(write(tmp_path, arrays))
+
+
+def test_pickles_are_refused(tmp_path, arrays):
+    write(tmp_path, arrays)
+    (tmp_path / "labels.npy").write_bytes(pickle.dumps([1, 2]))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        Evidence(tmp_path)
+
+
+def change_labels(a):
+    a["labels"][3] = CLASSES
+
+
+def change_ids(a):
+    a["sample_ids"][1] = a["sample_ids"][0]
+
+
+def change_membership(a):
+    a["membership"][0, 0] = 2
+
+
+def drop_members(a):
+    a["membership"][2, a["membership"][2] == 1] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.update(labels=a["labels"][:-1]), r"labels\.npy has 7 samples but sample_ids"),
+        (lambda a: a.update(logits=a["logits"][:2]), r"logits\.npy has 2 models but membership"),
+        (lambda a: a.update(grad_x_l2=a["grad_x_l2"][:, 1:]), r"grad_x_l2\.npy has 7 samples"),
+        (
+            lambda a: a.update(logits=a["logits"].astype(float)),
+            r"logits\.npy must be .*float32, got",
+        ),
+        (
+            lambda a: a.update(membership=a["membership"] > 0),
+            r"membership\.npy must be .* int8, got",
+        ),
+        (
+            lambda a: a.update(logits=a["logits"][0]),
+            r"\(models, samples, classes\) float32, got \(8, 4\)",
+        ),
+        (change_labels, r"labels\.npy must be in 0 … 3 .*got 0 … 4"),
+        (change_ids, r"sample_ids\.npy must not repeat an id"),
+        (change_membership, r"membership\.npy must hold only 1, 0 and -1"),
+        (drop_members, r"membership\.npy: model 2 needs members"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, arrays, change, message):
+    change(arrays)
+    with pytest.raises(ValueError, match=message):
+        Evidence(write(tmp_path, arrays))

@@ -1,0 +1,139 @@
+"""The whole chain through real dvc, on tiny data: what re-runs, what is kept, what is equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Project, kill_group, ran, wait_for
+
+from nonmember.code import imported
+from nonmember.files import read_json
+
+ARMS = ("undefended", "defended")
+PARTS = ("datasets", "architectures", "defenses", "attacks")
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+pytestmark = pytest.mark.dvc
+
+
+def test_everything_is_there_after_one_repro(finished: Project) -> None:
+    """Contract between the stages: the declared outputs exist, for both arms."""
+    for arm in ARMS:
+        assert (finished.folder / f"models/{arm}/target.safetensors").exists()
+        assert len(list((finished.folder / f"models/{arm}/shadows").glob("*.safetensors"))) == 3
+        audit = read_json(finished.folder / f"metrics/{arm}/attacks.json")
+        assert set(audit["adaptive"]) == {"loss", "modified_entropy", "grad_x_l2"}
+    summary = read_json(finished.folder / "metrics/summary.json")
+    assert set(summary) == set(ARMS)
+    assert {"train_acc", "test_acc", "worst_auc", "worst_auc_attack", "worst_advantage", "p1",
+            "members", "non_members"} <= set(summary["defended"])  # fmt: skip
+
+
+def test_nothing_changed_nothing_runs(finished: Project) -> None:
+    """A second repro has nothing to do."""
+    assert finished.repro() == set()
+
+
+def test_compute_reruns_nothing(finished: Project) -> None:
+    """Devices and workers are no part of a result."""
+    finished.set("compute.workers", 2)
+    assert finished.repro() == set()
+    finished.set("compute.workers", 1)
+
+
+def test_inactive_key_reruns_config_only(finished: Project) -> None:
+    """A key of a defense that is not in use stops at config."""
+    finished.set("defense.relax_alpha", 0.7)
+    assert finished.repro() == {"config"}
+    finished.set("defense.relax_alpha", 0.5)
+    assert finished.repro() == set()
+
+
+def test_defense_key_spares_the_undefended_arm_and_going_back_trains_nothing(
+    finished: Project,
+) -> None:
+    """The control arm depends on no defense key; earlier settings come from the cache."""
+    before = finished.bytes_of("metrics/**/*.json")
+    stored = finished.stored()
+    finished.set("defense.alpha_rce", 0.9)
+    assert finished.repro() == {
+        "config", "train_target@defended", "train_shadows@defended", "extract@defended",
+        "attack@defended", "plot",
+    }  # fmt: skip
+    assert len(finished.stored() - stored) == 4
+    assert finished.bytes_of("metrics/**/*.json") != before
+    finished.set("defense.alpha_rce", 0.5)
+    assert finished.repro() == set()
+    assert finished.bytes_of("metrics/**/*.json") == before
+
+
+def test_raising_the_count_trains_only_the_new_shadows(finished: Project) -> None:
+    """3 -> 5 trains two an arm and leaves the first three as they are; 5 -> 3 trains none."""
+    first = finished.bytes_of("models/*/shadows/*")
+    stored = finished.stored()
+    finished.set("shadows.count", 5)
+    stages = finished.repro()
+    assert not {"train_target@undefended", "train_target@defended", "prepare"} & stages
+    assert finished.out.count("2 to train") == 2
+    assert len(finished.stored() - stored) == 4
+    more = finished.bytes_of("models/*/shadows/*")
+    assert len(more) == len(first) + 8
+    assert {name: more[name] for name in first} == first
+    finished.set("shadows.count", 3)
+    finished.repro()
+    assert len(finished.stored() - stored) == 4
+    assert finished.bytes_of("models/*/shadows/*") == first
+
+
+def test_kill_9_then_repro_reuses_finished_models(finished: Project, fresh: Project) -> None:
+    """Killed between shadows, the next repro goes on; the result is that of an unbroken run.
+
+    The unbroken run used one worker in its own process, this one two: same bytes.
+    """
+    fresh.params["compute"] = {"devices": "cpu", "workers": 2, "backend": "loky"}
+    fresh.write()
+    store = fresh.folder / "work" / "models"
+    process = fresh.start("repro", "train_shadows@undefended")
+    wait_for(lambda: len(fresh.stored()) >= 2)  # the target and a shadow
+    kill_group(process)
+    kept = {path: path.stat().st_mtime_ns for path in store.glob("*.safetensors")}
+    fresh.repro()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert not list(store.glob("*.tmp"))
+    for pattern in ("models/*/*.safetensors", "models/*/shadows/*", "metrics/**/*.*"):
+        assert fresh.bytes_of(pattern) == finished.bytes_of(pattern)
+
+
+def test_a_bad_key_stops_before_anything_runs(finished: Project) -> None:
+    """One message with every problem; the results of before stay."""
+    before = finished.bytes_of("metrics/**/*.*")
+    finished.params["defense"]["alpha_rcee"] = 1
+    finished.set("train.epochs", 0)
+    out = finished.dvc("repro", fails=True)
+    assert ran(out) == {"config"}
+    assert "defense.alpha_rcee: unknown key (did you mean alpha_rce?)" in out
+    assert "train.epochs" in out
+    assert "Traceback" not in out
+    assert finished.bytes_of("metrics/**/*.*") == before
+    del finished.params["defense"]["alpha_rcee"]
+    finished.set("train.epochs", 6)
+    assert finished.repro() == set()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_modules_a_stage_imports_are_its_deps(stage: str) -> None:
+    """DVC follows no imports: a stage lists its modules, and no others."""
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("stages/", "nonmember/"))}
+    needed = {dep_of(module, path) for module, path in imported([f"stages.{stage}"]).items()}
+    assert listed == needed - {None}
+
+
+def dep_of(module: str, path: Path) -> str | None:
+    """How dvc.yaml names a module: parts found by name count as their whole folder."""
+    top, *rest = module.split(".")
+    if not rest:
+        return None
+    if top == "nonmember" and rest[0] in PARTS:
+        return f"nonmember/{rest[0]}"
+    return path.relative_to(ROOT).as_posix()

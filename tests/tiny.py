@@ -1,0 +1,76 @@
+"""Tiny prepared data and tasks that train in milliseconds, for tests of trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nonmember import prepared
+from nonmember.datasets import Arrays
+from nonmember.fleet import Store, fingerprint
+from nonmember.prepared import Prepared
+from nonmember.splits import Rows, SplitOptions, shadow_rows, target_rows
+from nonmember.tasks import make_task
+from nonmember.training import Task, Trained, train
+
+CLASSES = 3
+MLP = {"name": "mlp", "widths": [8, 6]}
+# No weight decay: a weight that moves has received a gradient.
+TRAIN = {"lr": 0.05, "weight_decay": 0.0, "epochs": 2, "batch_size": 12}
+
+
+def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
+    """Normal float32 inputs whose mean depends on the class, a little."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % CLASSES)
+    centers = rng.normal(size=(CLASSES, *shape))
+    inputs = rng.normal(size=(n, *shape)) + 0.7 * centers[labels]
+    return Arrays(
+        inputs.astype(np.float32), labels.astype(np.int64), ["a", "b", "c"], [0.1], [1.2], "drawn"
+    )
+
+
+def save(folder: Path, shape: tuple[int, ...] = (5,), n: int = 144, seed: int = 0) -> Prepared:
+    """A prepared data set of a table (one number in `shape`) or images (three) in a folder."""
+    prepared.save(arrays(shape, n, seed), "tiny", folder)
+    return prepared.load(folder)
+
+
+def rows(data: Prepared, model: int = 0, **split: Any) -> Rows:
+    """Rows of model 0, the target, or 1 + i, shadow i; by default with an inference set."""
+    options = SplitOptions(**split)
+    if model == 0:
+        return target_rows(data.labels, options, 0)
+    return shadow_rows(data.labels, options, 0, model - 1)
+
+
+def task(
+    data: Prepared,
+    defense: dict[str, Any] | None = None,
+    model: int = 0,
+    seed: int = 0,
+    net: dict[str, Any] | None = None,
+    split: dict[str, Any] | None = None,
+    **train_options: Any,
+) -> Task:
+    """The task of a model; `train_options` replace those of TRAIN."""
+    recipe = {
+        "seed": seed,
+        "model": net or MLP,
+        "defense": defense or {"name": "none"},
+        "train": {**TRAIN, **train_options},
+    }
+    return make_task(recipe, rows(data, model, **split or {}), data, "tiny", model)
+
+
+def train_with_needs(task: Task, data: Prepared) -> Trained:
+    """`train` on this thread, after the models that the defense requires."""
+    needs = task.build_defense().requires(task)
+    return train(task, data, {name: train_with_needs(t, data) for name, t in needs.items()})
+
+
+def stored(store: Store, task: Task) -> Trained:
+    """The finished training of a task."""
+    return store.get(fingerprint(task))
