@@ -7,7 +7,8 @@ the same shadows as the attack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,16 @@ def score(
     for view in shadows.shadows:
         for name, attack in built.items():
             found[f"{name}.shadows"].append(attack.score(view))
-    view = target.target
+    view = dataclasses.replace(target.target, reference=_reference(target, shadows))
     scores = {f"{name}.target": attack.score(view) for name, attack in built.items()}
     return {**scores, **{name: np.concatenate(parts) for name, parts in found.items()}}
+
+
+def _reference(target: Evidence, shadows: Evidence) -> Sequence[View]:
+    """The attacker's shadows on the target's members and non-members."""
+    if not np.array_equal(target.ids, shadows.ids):
+        raise ValueError(f"{target.path} and {shadows.path} hold different samples; extract again")
+    return shadows.reference(np.flatnonzero(target.membership[0] >= 0))
 
 
 def truth(evidence: Evidence) -> Scores:

@@ -13,30 +13,35 @@ PACKAGES = ("nonmember", "stages")
 
 
 def _locate(module: str) -> Path | None:
-    """The file of a module; None for a name inside a module, or for no name at all."""
-    try:
-        spec = importlib.util.find_spec(module) if module else None
-    except ModuleNotFoundError:
+    """The file of a module, found without importing it; None for a name inside a module."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top) if top in PACKAGES else None
+    if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin) if spec is not None and spec.origin else None
+    place = Path(spec.origin).parent.joinpath(*rest)
+    candidates = [place / "__init__.py"] + ([Path(f"{place}.py")] if rest else [])
+    return next((path for path in candidates if path.is_file()), None)
 
 
 @cache
 def _direct(path: Path) -> frozenset[str]:
     """Names of project modules that a file imports, anywhere in it, but not only for types."""
     found: set[str] = set()
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
         if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
-        for node in ast.walk(branch)
+        for statement in branch.body
+        for node in ast.walk(statement)
     }
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"{path}, line {node.lineno}: write the import with the full name")
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
@@ -66,20 +71,21 @@ def imported(modules: Iterable[str]) -> dict[str, Path]:
 @cache
 def _meaning(path: Path) -> str:
     """The syntax tree of a file without comments, docstrings and descriptions of settings."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            node.keywords = [k for k in node.keywords if k.arg != "description"]
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            body[0].value.value = ""
-    return ast.dump(tree)
+    return ast.dump(_Bare().visit(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out what says something to people only."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """A string that stands alone, such as a docstring, does nothing."""
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """`Field(0.1, ge=0, description=…)` without the description."""
+        node.keywords = [k for k in node.keywords if k.arg != "description"]
+        return self.generic_visit(node)
 
 
 def fingerprint(modules: Iterable[str], without: Iterable[str] = ()) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import filelock
 import joblib
@@ -24,7 +24,7 @@ class ComputeOptions(Settings):
     devices: Literal["auto", "cpu"] | list[str] = Field(
         "auto", description="auto: every GPU, else the CPU; or a list such as [cuda:0, cuda:1]"
     )
-    workers: Literal["auto"] | int = Field(
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto", description="processes a device; auto: one a GPU, one a CPU core"
     )
     backend: Literal["loky", "ray", "sequential"] = Field(
@@ -53,8 +53,6 @@ def resolve(options: ComputeOptions) -> list[str]:
             f"compute.devices: {', '.join(missing) or 'an empty list'} is not available; "
             f"this machine has {', '.join(there)}"
         )
-    if options.workers != "auto" and options.workers < 1:
-        raise ValueError(f"compute.workers: must be auto or at least 1, found {options.workers}")
     return wanted
 
 

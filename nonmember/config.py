@@ -6,13 +6,14 @@ none of them, and no later stage runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nonmember.architectures import architectures
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
-from nonmember.datasets import datasets
+from nonmember.datasets import Outline, datasets
 from nonmember.defenses import defenses
 from nonmember.params import (
     MetricOptions,
@@ -22,10 +23,14 @@ from nonmember.params import (
     check_parts,
     choose,
     read_yaml,
+    shown,
+    unknown_key,
 )
+from nonmember.registry import Registry
 from nonmember.splits import SplitOptions
 from nonmember.training import TrainOptions
 
+T = TypeVar("T")
 ARMS = ("undefended", "defended")
 SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
@@ -39,11 +44,7 @@ def make(path: str | Path = "params.yaml") -> dict[str, Any]:
     Raises ParamsError with every problem that can be found without training.
     """
     values = read_yaml(path)
-    problems = [
-        f"{key}: unknown section, known: {', '.join(SECTIONS)}"
-        for key in values
-        if key not in SECTIONS
-    ]
+    problems = [unknown_key("", key, SECTIONS) for key in values if key not in SECTIONS]
     check = _Checker(values, problems)
     content = check.content()
     if problems:
@@ -74,8 +75,8 @@ class _Checker:
         model = self._part("model", architectures)
         defense = self._part("defense", defenses)
         chosen = self._attacks()
-        if dataset and not self.problems:
-            self._together(dataset, model, defense, fixed)
+        self._enough_shadows(chosen, fixed["shadows"])
+        self._together(dataset, model, defense, fixed)
         if self.problems:
             return {}
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
@@ -94,7 +95,9 @@ class _Checker:
     def _seed(self) -> int:
         seed = self.values.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            self.problems.append(f"seed: must be a whole number from 0 to 2^31 - 1, found {seed!r}")
+            self.problems.append(
+                f"seed: must be a whole number from 0 to 2^31 - 1, found {shown(seed)}"
+            )
             return 0
         return seed
 
@@ -110,10 +113,15 @@ class _Checker:
         if name is None or name not in checked:
             return {}
         active = {"name": name, **checked[name].model_dump(mode="json")}
+        base_key = getattr(registry.get(name), "base_key", "")
+        base = active.get(base_key)
+        if isinstance(base, str) and base in checked:
+            active[base_key] = {"name": base, **checked[base].model_dump(mode="json")}
         if "path" in fixed:
             path = values.get("path", "data/raw")
             if not isinstance(path, str):
-                self.problems.append(f"{section}.path: must be text, found {path!r}")
+                self.problems.append(f"{section}.path: must be text, found {shown(path)}")
+                return {}
             active["path"] = path
         return active
 
@@ -121,9 +129,14 @@ class _Checker:
         """The active attacks, in the order of params.yaml, each with its settings."""
         values = self.values.get("attacks")
         checked = check_parts("attacks", values, attacks, self.problems, ("names",))
-        names = values.get("names") if isinstance(values, dict) else None
+        if not isinstance(values, dict):
+            return {}
+        names = values.get("names")
         if not isinstance(names, list) or not names:
-            self.problems.append(f"attacks.names: must be a list of attacks, found {names!r}")
+            known = ", ".join(attacks.names())
+            self.problems.append(
+                f"attacks.names: must be a list of some of {known}, found {shown(names)}"
+            )
             return {}
         chosen = {}
         for name in names:
@@ -133,6 +146,14 @@ class _Checker:
         self.problems.extend(f"attacks.names: '{name}' is there twice" for name in doubles)
         return chosen
 
+    def _enough_shadows(self, chosen: dict[str, Any], shadows: ShadowOptions | None) -> None:
+        for name in chosen if shadows is not None else ():
+            least = attacks.get(name).min_shadows
+            if shadows is not None and shadows.count < least:
+                self.problems.append(
+                    f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"
+                )
+
     def _together(
         self,
         dataset: dict[str, Any],
@@ -141,35 +162,42 @@ class _Checker:
         fixed: dict[str, Any],
     ) -> None:
         """What only shows when sections meet, and when the data is looked at."""
-        options = {k: v for k, v in dataset.items() if k not in ("name", "path")}
-        source = datasets.get(dataset["name"])(**options)
-        path = Path(dataset["path"])
-        self.problems.extend(source.check(path))
-        if self.problems:
-            return
-        try:
-            outline = source.outline(path)
-        except (OSError, ValueError) as error:
-            self.problems.append(str(error))
-            return
-        try:
-            fixed["split"].set_size(outline.n)
-        except ValueError as error:
-            self.problems.append(str(error))
-        active = {k: v for k, v in model.items() if k != "name"}
-        try:
-            architectures.get(model["name"])(**active).check(outline.shape)
-        except ValueError as error:
-            self.problems.append(str(error))
-        if fixed["train"].augment == "crop_flip" and len(outline.shape) != 3:
+        outline = self._outline(dataset) if dataset else None
+        split, train = fixed["split"], fixed["train"]
+        if outline and split:
+            self._try(lambda: split.set_size(outline.n))
+        if outline and model:
+            self._try(lambda: _build(architectures, model).check(outline.shape))
+        if outline and train and train.augment == "crop_flip" and len(outline.shape) != 3:
             self.problems.append(
                 f"train.augment: crop_flip needs images, '{dataset['name']}' is a table; use none"
             )
-        cls = defenses.get(defense["name"])
-        built = cls(**{k: v for k, v in defense.items() if k != "name"})
-        self.problems.extend(built.check(outline.classes))
-        if cls.needs_inference and not fixed["split"].has_inference:
+        if outline and defense:
+            self.problems.extend(_build(defenses, defense).check(outline.classes))
+        needs_inference = defense and defenses.get(defense["name"]).needs_inference
+        if needs_inference and split and not split.has_inference:
             self.problems.append(
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
             )
+
+    def _outline(self, dataset: dict[str, Any]) -> Outline | None:
+        """The size of the data; None, with `problems` extended, if it cannot be read."""
+        source, path = _build(datasets, dataset), Path(dataset["path"])
+        found = source.check(path)
+        self.problems.extend(found)
+        return None if found else self._try(lambda: source.outline(path))
+
+    def _try(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except (OSError, ValueError) as error:
+            self.problems.append(str(error))
+            return None
+
+
+def _build(registry: Registry[T], active: dict[str, Any]) -> T:
+    """The part that a section's active settings name."""
+    options = {key: value for key, value in active.items() if key not in ("name", "path")}
+    part: Callable[..., T] = registry.get(active["name"])
+    return part(**options)

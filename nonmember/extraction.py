@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,9 +52,9 @@ def extract(
     for name in names:
         shape = (len(models), len(ids)) + ((known.classes,) if name == "logits" else ())
         np.lib.format.open_memmap(temporary / f"{name}.npy", "w+", np.float32, shape)
-    slots = compute.slots(options)
+    slots, locks = compute.slots(options), fleet.Store.default().folder.with_name("slots")
     calls = [
-        (number, task, str(path), str(data), str(temporary), tuple(names), slots)
+        (number, task, str(path), str(data), str(temporary), tuple(names), slots, locks)
         for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
     ]
     for _ in compute.spread(options, _extract_one, calls):
@@ -72,34 +71,42 @@ def _extract_one(
     folder: str,
     names: tuple[str, ...],
     slots: list[str],
+    locks: Path,
 ) -> None:
-    """In a worker: one model's row of every signal."""
-    ids = np.load(Path(folder) / "sample_ids.npy", allow_pickle=False)
-    known = np.load(Path(folder) / "membership.npy", allow_pickle=False)[number] >= 0
-    out = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in names}
-    with compute.one_slot(slots, Path(folder)) as device, compute.one_thread():
-        asked = [np.flatnonzero(known), np.flatnonzero(~known)]
-        for positions, wanted in zip(asked, (names, ("logits",)), strict=True):
+    """In a worker: one model's row of every signal, a chunk of samples in hand at a time."""
+    place = Path(folder)
+    ids = np.load(place / "sample_ids.npy", allow_pickle=False)
+    known = np.load(place / "membership.npy", allow_pickle=False)[number] >= 0
+    out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in names}
+    with compute.one_slot(slots, locks) as device, compute.one_thread():
+        look = _looker(task, Path(weights), Path(data), device)
+        for positions, wanted in (
+            (np.flatnonzero(known), names),
+            (np.flatnonzero(~known), ("logits",)),
+        ):
             for begin in range(0, len(positions), CHUNK):
                 part = positions[begin : begin + CHUNK]
-                values = _signals(task, weights, data, ids[part], wanted, device)
-                for name, value in values.items():
+                for name, value in look(ids[part], wanted).items():
                     out[name][number, part] = value
         for name in set(names) - {"logits"}:
-            out[name][number, asked[1]] = np.nan
+            out[name][number, ~known] = np.nan
     for array in out.values():
         array.flush()
 
 
-def _signals(
-    task: Task, weights: str, data: str, rows: np.ndarray, names: Sequence[str], device: str
-) -> dict[str, np.ndarray]:
-    known = prepared.load(data)
-    trained = fleet.load(weights)
-    model = restore(task, trained, known, device)
-    inputs, labels = known.take(rows)
-    values: dict[str, Any] = signals.compute(
-        model, inputs, labels, names, normalise=known.normalise, device=torch.device(device)
-    )
-    released = task.build_defense().release(torch.from_numpy(values["logits"]), trained.extras)
-    return {**values, "logits": released.numpy()}
+def _looker(
+    task: Task, weights: Path, data: Path, device: str
+) -> Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]]:
+    """(rows, names) -> the signals of one released model on these rows."""
+    known, trained = prepared.load(data), fleet.load(weights)
+    model, defense = restore(task, trained, known, device), task.build_defense()
+
+    def look(rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        inputs, labels = known.take(rows)
+        seen = signals.compute(
+            model, inputs, labels, names, normalise=known.normalise, device=torch.device(device)
+        )
+        released = defense.release(torch.from_numpy(seen["logits"]), trained.extras)
+        return {**seen, "logits": released.numpy()}
+
+    return look

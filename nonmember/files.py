@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,26 +25,39 @@ def write(path: str | Path, fill: Callable[[BinaryIO], object], durable: bool = 
     neither a half-written file nor the temporary one stays behind.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with _explained(path), _temporary(path) as temporary:
+        with temporary.open("xb") as file:
             fill(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            free = shutil.disk_usage(path.parent).free / 2**20
-            raise OSError(
-                error.errno,
-                f"cannot write {path} ({error.strerror or error}; {free:.0f} MiB free there); "
-                "nothing was left half-written",
-            ) from error
-        raise
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name beside `path` that nobody has; what is still there at the end is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """An OSError names the file that cannot be written and the space there is for it."""
+    try:
+        yield
+    except OSError as error:
+        there = next(folder for folder in path.absolute().parents if folder.is_dir())
+        free = shutil.disk_usage(there).free / 2**20
+        raise OSError(
+            error.errno,
+            f"cannot write {path} ({error.strerror or error}; {free:.0f} MiB free there); "
+            "nothing was left half-written",
+        ) from error
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -50,16 +66,19 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """`value` as indented JSON; ValueError on NaN or infinity."""
-    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    """`value` as indented JSON; ValueError naming the file on NaN or infinity."""
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: NaN or infinity must not be written ({error})") from error
     write_bytes(path, (text + "\n").encode())
 
 
 def read_json(path: str | Path) -> Any:
     """The value in a JSON file; ValueError naming the file if it is not JSON."""
     try:
-        return json.loads(Path(path).read_text())
-    except json.JSONDecodeError as error:
+        return json.loads(Path(path).read_bytes())
+    except ValueError as error:  # JSONDecodeError or UnicodeDecodeError
         raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 
@@ -69,23 +88,29 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Named arrays as an uncompressed `.npz`, never pickled."""
-    write(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    """Named arrays as an uncompressed `.npz`; ValueError for one that would have to be pickled."""
+    for name, array in arrays.items():
+        # np.savez before NumPy 2.1 takes `allow_pickle` for the name of an array.
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"{path}: array '{name}' holds Python objects, save it as numbers")
+    named: dict[str, Any] = dict(arrays)
+    write(path, lambda file: np.savez(file, **named))
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a `.npz`; refuses pickled ones."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """All arrays of a `.npz`; ValueError naming the file if it is damaged or holds pickles."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: no whole .npz of plain arrays ({error})") from error
 
 
 def link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source` (a hard link, or else a copy), atomically."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with _explained(target), _temporary(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)  # leaves both names if they are one file already

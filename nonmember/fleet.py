@@ -62,7 +62,7 @@ class Store:
     @classmethod
     def default(cls) -> Store:
         """`work/models` of the repository that DVC was started in."""
-        return cls(Path(os.environ.get("DVC_ROOT", ".")) / "work" / "models")
+        return cls(Path(os.environ.get("DVC_ROOT", ".")).resolve() / "work" / "models")
 
     def weights_path(self, key: str) -> Path:
         """Where the weights of a fingerprint are, if they are there."""
@@ -176,7 +176,9 @@ def _waves(wanted: Mapping[str, Task], store: Store) -> list[dict[str, Task]]:
         for task in missing.values()
         for required in task.build_defense().requires(task).values()
     }
-    return [*_waves(needed, store), missing]
+    earlier = _waves(needed, store)
+    last = {key: task for key, task in missing.items() if not any(key in wave for wave in earlier)}
+    return [*earlier, last]
 
 
 def _train_wave(

@@ -1,19 +1,19 @@
 """The schema of params.yaml: every problem in one message, before anything runs.
 
-The file is read with PyYAML under the rules DVC itself applies (YAML 1.2: `1e-3` is a number,
-`no` a string, a duplicate key an error), so both see the same values.
+The file is read by the YAML library of DVC itself, called as DVC calls it (YAML 1.2: `1e-3` is a
+number, `no` is text, a duplicate key an error), so both see the same values.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
@@ -26,7 +26,8 @@ class ParamsError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         lines = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"params.yaml has {len(problems)} problem(s):\n{lines}")
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"params.yaml has {count}:\n{lines}")
 
 
 class ShadowOptions(Settings):
@@ -43,104 +44,113 @@ class MetricOptions(Settings):
     )
 
 
-class Loader(yaml.SafeLoader):
-    """PyYAML's SafeLoader with YAML 1.2's core rules for scalars, refusing duplicate keys."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """As in PyYAML; ConstructorError on a key that is there twice."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"duplicate key '{key}'", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Decimal (leading zeros allowed), 0o octal, 0x hexadecimal."""
-        text = self.construct_scalar(node)
-        sign, digits = (-1 if text.startswith("-") else 1), text.lstrip("+-")
-        base = {"0o": 8, "0x": 16}.get(digits[:2], 10)
-        return sign * int(digits if base == 10 else digits[2:], base)
-
-
-def _resolve(tag: str, pattern: str, first: str) -> None:
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
-
-
-_resolve("null", "~|null|Null|NULL|", "~nN\0")
-Loader.yaml_implicit_resolvers.setdefault("", []).extend(Loader.yaml_implicit_resolvers["\0"])
-_resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
-_resolve("int", "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789")
-_resolve(
-    "float",
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
-    r"|\.(?:nan|NaN|NAN)",
-    "-+.0123456789",
+RULES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+}
+WORDING = (
+    ("Value error, ", ""),
+    ("Input should be greater than or equal to", "must be at least"),
+    ("Input should be less than or equal to", "must be at most"),
+    ("Input should", "must"),
 )
-_resolve("merge", "<<", "<")
-Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ParamsError if it is no mapping or breaks a rule."""
+    """The mapping in a YAML file, {} if it is empty; ParamsError if it is anything else."""
     try:
-        value = yaml.load(Path(path).read_text(), Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise ParamsError([f"{path}: {' '.join(str(error).split())}"]) from error
+        value = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError([f"{path}: there is no such file"]) from error
-    if not isinstance(value, dict):
-        raise ParamsError([f"{path}: must be a mapping of sections, found {value!r}"])
-    return value
+    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-45, or no UTF-8
+        raise ParamsError([f"{path}: {_yaml_problem(error)}"]) from error
+    if value is not None and not isinstance(value, dict):
+        raise ParamsError([f"{path}: must be a mapping of sections, found {shown(value)}"])
+    return value or {}
 
 
-def problems_of(section: str, error: ValidationError) -> list[str]:
-    """pydantic's findings as `section.key: problem, found value` lines."""
-    lines = []
-    for item in error.errors(include_url=False):
-        place = [str(part) for part in item["loc"] if isinstance(part, int) or part.isidentifier()]
-        key = ".".join([section, *_drop_union_tags(place)])
-        text = item["msg"].removeprefix("Value error, ")
-        text = text[0].lower() + text[1:]
-        lines.append(text if text.startswith(f"{section}.") else f"{key}: {text}{_found(item)}")
-    return list(dict.fromkeys(lines))
+def _yaml_problem(error: Exception) -> str:
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
 
 
-def _drop_union_tags(place: list[str]) -> list[str]:
-    return [part for part in place if part not in {"int", "float", "str", "constrained"}]
+def shown(value: Any) -> str:
+    """A value as one would write it in params.yaml, text in quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value) if isinstance(value, (str, list, dict)) else str(value)
 
 
-def _found(item: Any) -> str:
-    if item["type"] == "missing" or isinstance(item["input"], (dict, BaseModel)):
-        return ""
-    return f", found {item['input']!r}"
+def problems_of(section: str, values: Mapping[str, Any], error: ValidationError) -> list[str]:
+    """pydantic's findings about `values` as `section.key: problem, found value` lines.
+
+    A key that may have several types gives one line, about the type that fits best.
+    """
+    items = [(_place(values, item), item) for item in error.errors(include_url=False)]
+    rules: dict[tuple[str, str], list[str]] = {}
+    for place, item in items:
+        if not any(place == longer[: len(place)] != longer for longer, _ in items):
+            key = (".".join([section, *place]), shown(item["input"]))
+            rules.setdefault(key if place else ("", ""), []).append(_rule(item))
+    return [
+        f"{key}: {' or '.join([first, *(r.removeprefix('must be ') for r in more)])}, found {found}"
+        if key
+        else first  # about several keys, which it names
+        for (key, found), (first, *more) in rules.items()
+    ]
+
+
+def _place(values: Any, item: Any) -> tuple[str, ...]:
+    """Where in `values` it is: pydantic's `loc` without the names of a union's types."""
+    place: tuple[str, ...] = ()
+    for part in item["loc"]:
+        if part == "[key]":  # follows the key, which is text here whatever it was
+            return place if place[-1] == str(item["input"]) else (*place, str(item["input"]))
+        inside = part in values if isinstance(values, dict) else isinstance(part, int)
+        if inside:
+            place, values = (*place, str(part)), values[part]
+    return place
+
+
+def _rule(item: Any) -> str:
+    text = RULES.get(item["type"], item["msg"])
+    for before, after in WORDING:
+        text = text.replace(before, after)
+    return f"the key {text}" if "[key]" in item["loc"] else text
 
 
 def check_fixed(section: str, values: Any, schema: type[Settings], problems: list[str]) -> Any:
-    """A section with a fixed set of keys -> its settings, or None with `problems` extended."""
+    """A section with a fixed set of keys -> its settings, or None with `problems` extended.
+
+    A section that is missing or empty has the defaults.
+    """
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        problems.append(f"{section}: must be a mapping, found {values!r}")
+        problems.append(f"{section}: must be a mapping, found {shown(values)}")
         return None
     unknown = [key for key in values if key not in schema.model_fields]
-    problems.extend(_unknown(section, key, list(schema.model_fields)) for key in unknown)
+    problems.extend(unknown_key(f"{section}.", key, schema.model_fields) for key in unknown)
+    known = {key: value for key, value in values.items() if key not in unknown}
     try:
-        return schema(**{str(k): v for k, v in values.items() if k not in unknown})
+        return schema(**known)
     except ValidationError as error:
-        problems.extend(problems_of(section, error))
+        problems.extend(problems_of(section, known, error))
         return None
 
 
-def _unknown(section: str, key: Any, known: list[str]) -> str:
+def unknown_key(prefix: str, key: Any, known: Collection[str], listed: Collection[str] = ()) -> str:
+    """The problem with a key: the known one it looks like, or else those `listed` (or known)."""
     close = difflib.get_close_matches(str(key), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
-    return f"{section}.{key}: unknown key ({hint})"
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(listed or known))}"
+    return f"{prefix}{key}: unknown key ({hint})"
 
 
 def check_parts(
@@ -155,12 +165,19 @@ def check_parts(
     Returns part name -> its settings for every part whose keys are all right; `problems` is
     extended by unknown keys and by what each part says of its own.
     """
+    if values is None:
+        names = ", ".join(registry.names())
+        problems.append(f"{section}: missing; it needs {fixed[0]}, known: {names}")
+    elif not isinstance(values, dict):
+        problems.append(f"{section}: must be a mapping with {fixed[0]}, found {shown(values)}")
     if not isinstance(values, dict):
-        problems.append(f"{section}: must be a mapping with a name, found {values!r}")
         return {}
     options = {name: cls.Options for name, cls in registry}
     known = {key for schema in options.values() for key in schema.model_fields} | set(fixed)
-    problems.extend(_unknown(section, key, sorted(known)) for key in values if key not in known)
+    active = options.get(str(values.get("name")))
+    listed = {*fixed, *active.model_fields} if active else known
+    unknown = [key for key in values if key not in known]
+    problems.extend(unknown_key(f"{section}.", key, known, listed) for key in unknown)
     checked = {}
     found: list[str] = []
     for name, schema in options.items():
@@ -168,7 +185,7 @@ def check_parts(
         try:
             checked[name] = schema(**mine)
         except ValidationError as error:
-            found.extend(problems_of(section, error))
+            found.extend(problems_of(section, mine, error))
     problems.extend(dict.fromkeys(found))
     return checked
 
@@ -178,7 +195,9 @@ def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]
     known = registry.names()
     if name in known:
         return str(name)
-    problems.append(f"{section}: unknown {registry.kind} {name!r}, known: {', '.join(known)}")
+    problems.append(
+        f"{section}: unknown {registry.kind} {shown(name)}, known: {', '.join(known)}"
+    )
     return None
 
 

@@ -114,9 +114,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 def _batch(
     model: nn.Module, plan: _Plan, x: Tensor, labels: Tensor, names: Collection[str]
 ) -> dict[str, Tensor]:
-    """The signals of one batch, on the CPU."""
-    of_x = any(name.startswith("grad_x") for name in names)
-    of_w = any(name.startswith("grad_w") for name in names)
+    """The signals of one batch, on the CPU: one forward pass and at most one backward."""
+    of_x, of_w = (any(name.startswith(kind) for name in names) for kind in ("grad_x", "grad_w"))
     found: dict[str, Tensor] = {}
     with torch.set_grad_enabled(of_x or of_w), _recording(plan.ruled if of_w else ()) as uses:
         x.requires_grad_(of_x)
@@ -131,34 +130,36 @@ def _batch(
         targets: list[Any] = [*([x] if of_x else []), *(use.edge for use in uses)]
         grads = list(torch.autograd.grad(logits, targets, delta)) if targets else []
         if of_x:
-            gradient = grads.pop(0).flatten(1)
-            found["grad_x_l1"] = gradient.abs().sum(1).double() * scale
-            found["grad_x_l2"] = gradient.square().sum(1).double().sqrt() * scale
-    if of_w:
-        l1, square = _rest_norms(model, plan, x.detach(), delta)
-        for module, inputs, deltas in _by_module(uses, grads):
-            sums = _module_norms(module, inputs, deltas, "grad_w_l1" in names)
-            l1, square = l1 + sums[0], square + sums[1]
-        found["grad_w_l1"], found["grad_w_l2"] = l1 * scale, square.sqrt() * scale
+            found |= _named("grad_x", _sums(grads.pop(0).flatten(1)), scale)
+        if of_w:
+            sums = _rest_norms(model, plan, x.detach(), delta)
+            for call in _by_module(uses, grads):
+                sums = sums + _module_norms(*call, l1="grad_w_l1" in names)
+            found |= _named("grad_w", sums, scale)
     return {name: found[name].detach().float().cpu() for name in names}
+
+
+def _named(kind: str, sums: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    """`_sums` of the scaled gradient, (2, batch), as the two signals of its kind."""
+    return {f"{kind}_l1": sums[0] * scale, f"{kind}_l2": sums[1].sqrt() * scale}
 
 
 def _loss_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient of each sample's cross-entropy w.r.t. its logits, as (direction, length).
 
-    (batch, classes) with largest entry 1, and (batch,) float64. The true class is minus the sum
-    of the others: p − 1 rounds to 0 for confident members and ties them. The length is applied
-    to the norms afterwards, so that small gradients do not underflow on the way down.
+    (batch, classes), −1 at the true class and shares of 1 elsewhere, and (batch,) float64, the
+    probability of the other classes: p − 1 rounds to 0 for confident members and ties them. The
+    length is applied to the norms, so that small gradients do not underflow on the way down.
     """
-    delta = logits.softmax(1).scatter(1, labels[:, None], 0.0)
-    scale = delta.sum(1, keepdim=True).clamp_min(torch.finfo(delta.dtype).tiny)
-    delta = delta / scale
-    return delta.scatter(1, labels[:, None], -delta.sum(1, keepdim=True)), scale[:, 0].double()
+    others = logits.softmax(1).scatter(1, labels[:, None], 0.0)
+    length = others.sum(1, keepdim=True).clamp_min(torch.finfo(others.dtype).tiny)
+    return (others / length).scatter(1, labels[:, None], -1.0), length[:, 0].double()
 
 
-# One module's call: what went in, where its output's gradient arrives, and how many rows it had.
 @dataclass(frozen=True)
 class _Use:
+    """One call of a module: what went in, where its output's gradient arrives, its rows."""
+
     module: nn.Module
     input: Tensor
     edge: GradientEdge
@@ -281,20 +282,22 @@ def _rest_norms(model: nn.Module, plan: _Plan, x: Tensor, delta: Tensor) -> Tens
         return torch.zeros(2, len(x), dtype=torch.float64, device=x.device)
     weights = {name: parameter.detach() for name, parameter in plan.rest.items()}
 
-    def gradient(sample: Tensor, direction: Tensor) -> Tensor:
+    def gradient(sample: Tensor, direction: Tensor) -> dict[str, Tensor]:
         def logits(values: dict[str, Tensor]) -> Tensor:
             return torch.func.functional_call(model, values, (sample[None],))[0]
 
-        found = torch.func.vjp(logits, weights)[1](direction)[0]
-        return torch.cat([value.flatten() for value in found.values()])
+        return torch.func.vjp(logits, weights)[1](direction)[0]
 
     floats = sum(weight.numel() for weight in weights.values())
     size = max(_PASS_BYTES // (2 * plan.sample_bytes + 12 * floats), 1)
     parts = zip(x.split(size), delta.split(size), strict=True)
-    return torch.cat([_sums(torch.func.vmap(gradient)(*part)) for part in parts], 1)
+    found = (torch.func.vmap(gradient)(*part).values() for part in parts)
+    return torch.cat([_added(map(_sums, values)) for values in found], 1)
 
 
-def _module_norms(module: _Layer, inputs: list[Tensor], deltas: list[Tensor], l1: bool) -> Tensor:
+def _module_norms(
+    module: _Layer, inputs: list[Tensor], deltas: list[Tensor], *, l1: bool
+) -> Tensor:
     """One module's sums over a sample's gradient: (2, batch) of absolute values and squares.
 
     inputs, deltas: the module's input and its output's gradient, (batch, …), one pair a call;
@@ -401,5 +404,7 @@ def _added(values: Iterable[Tensor]) -> Tensor:
 
 def _sums(gradient: Tensor) -> Tensor:
     """Sums of absolute values and of squares over all but the batch: (2, batch) float64."""
-    flat = gradient.flatten(1)
-    return torch.stack([flat.abs().sum(1), flat.square().sum(1)]).double()
+    gradient = gradient.reshape(len(gradient), -1) if gradient.dim() == 1 else gradient
+    # Row norms, then their sum: one float32 norm of a million numbers is off by 1e-3.
+    square = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True).square().flatten(1).sum(1)
+    return torch.stack([gradient.abs().flatten(1).sum(1), square]).double()

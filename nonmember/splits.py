@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nonmember import files
 from nonmember.settings import Settings
@@ -39,19 +39,39 @@ class SplitOptions(Settings):
         0.0, ge=0, lt=1, description="crl only: share of a training set kept as inference set"
     )
 
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitOptions:
+        if self.inference_share > 0 and self.scheme != "crl":
+            raise ValueError(
+                f"split.inference_share: must be 0 with scheme {self.scheme}, which has an "
+                f"inference set of its own, found {self.inference_share}"
+            )
+        return self
+
     @property
     def has_inference(self) -> bool:
         """Whether a defense finds non-members it may use."""
         return self.scheme != "crl" or self.inference_share > 0
+
+    def members(self, size: int) -> int:
+        """Samples of a training set of `size` that are trained on, not kept for inference."""
+        return round(size * (1 - self.inference_share))
 
     def set_size(self, n: int) -> int:
         """Samples in each set when the data has `n`; ValueError if they do not fit."""
         sets = SCHEMES[self.scheme]
         size = n // sets if self.size is None else self.size
         if size * sets > n or size < 2:
+            size = max(size, 2)
+            hint = f"set it to {n // sets} or less" if n >= 2 * sets else "use a larger data set"
             raise ValueError(
-                f"split.size: {sets} sets of {max(size, 2)} (scheme {self.scheme}) need "
-                f"{sets * max(size, 2)} samples, the data has {n}; at most {n // sets} fit"
+                f"split.size: scheme {self.scheme} needs {sets} sets of {size}, {sets * size} "
+                f"samples, the data has {n}; {hint}"
+            )
+        if self.inference_share > 0 and not 0 < self.members(size) < size:
+            raise ValueError(
+                f"split.inference_share: {self.inference_share} of a training set of {size} leaves "
+                "the members or the inference set empty"
             )
         return size
 
@@ -73,6 +93,11 @@ class Rows:
             raise AssertionError("train, test and inference rows must be disjoint")
 
 
+def spread(n: int, count: int) -> np.ndarray:
+    """`count` of the positions 0 … n − 1, sorted, as evenly apart as whole numbers allow."""
+    return np.arange(count) * n // max(count, 1)
+
+
 def deal(
     rows: np.ndarray,
     labels: np.ndarray,
@@ -81,28 +106,30 @@ def deal(
     stratified: bool,
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
-    """`sets` disjoint random sets of `size` rows each, in random order within a set.
+    """`sets` disjoint random sets of `size` rows each.
 
-    Stratified: rows are sorted by class and dealt like cards, so that the count of a class
-    differs by at most one between sets (before cutting to `size`).
+    Stratified: the shuffled rows are sorted by class and every so-manieth goes to a set, so the
+    count of a class differs by at most one between sets, and from its share of the data by less
+    than one. ValueError if there are too few rows.
     """
+    if sets * size > len(rows):
+        raise ValueError(f"cannot deal {sets} sets of {size} from {len(rows)} rows")
     rows = rng.permutation(rows)
     if stratified:
         rows = rows[np.argsort(labels[rows], kind="stable")]
-    piles = max(len(rows) // size, sets)
-    dealt = [rng.permutation(rows[k::piles])[:size] for k in range(sets)]
-    if any(len(pile) != size for pile in dealt):
-        raise ValueError(f"cannot deal {sets} sets of {size} from {len(rows)} rows")
-    return dealt
+        rows = np.roll(rows, rng.integers(len(rows)))  # a lone row must not know its set
+    chosen = rows[spread(len(rows), sets * size)]
+    return [chosen[k::sets] for k in range(sets)]
 
 
-def _rows(piles: list[np.ndarray], inference: np.ndarray | None, share: float) -> Rows:
+def _rows(piles: list[np.ndarray], inference: np.ndarray | None, kept: int) -> Rows:
+    """kept: members to keep of a training set; the others become its inference set."""
     train, test, *rest = piles
     if inference is None:
         inference = rest[0] if rest else np.empty(0, np.int64)
-    if share > 0:
-        kept = round(len(train) * (1 - share))
-        train, inference = train[:kept], train[kept:]
+    if kept < len(train):
+        inside = np.isin(np.arange(len(train)), spread(len(train), kept))
+        train, inference = train[inside], train[~inside]
     return Rows(np.sort(train), np.sort(test), np.sort(inference))
 
 
@@ -113,18 +140,14 @@ def _base(labels: np.ndarray, options: SplitOptions, seed: int) -> list[np.ndarr
     return deal(every, labels, SCHEMES[options.scheme], size, options.stratified, rng)
 
 
-def _crl_share(options: SplitOptions) -> float:
-    return options.inference_share if options.scheme == "crl" else 0.0
-
-
 def target_rows(labels: np.ndarray, options: SplitOptions, seed: int) -> Rows:
     """The target's rows. labels: (n,) int64. ValueError if the sets do not fit the data."""
     piles = _base(labels, options, seed)
     if options.scheme == "crl":
-        return _rows(piles[:2], None, _crl_share(options))
+        return _rows(piles[:2], None, options.members(len(piles[0])))
     if options.scheme == "relaxloss":
-        return _rows(piles[:2], piles[4], 0.0)
-    return _rows(piles[:3], None, 0.0)
+        return _rows(piles[:2], piles[4], len(piles[0]))
+    return _rows(piles[:3], None, len(piles[0]))
 
 
 def shadow_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
@@ -138,7 +161,7 @@ def shadow_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) ->
     own = {"crl": piles[2:4], "relaxloss": piles[2:4], "past": piles[3:6]}[options.scheme]
     pool = np.sort(np.concatenate(own))
     redrawn = deal(pool, labels, len(own), len(own[0]), options.stratified, rng)
-    return _rows(redrawn, shared, _crl_share(options))
+    return _rows(redrawn, shared, options.members(len(own[0])))
 
 
 def count_duplicates(inputs: np.ndarray, members: np.ndarray, non_members: np.ndarray) -> int:

@@ -165,13 +165,14 @@ class Run:
         raw = self.inputs[rows]
         if self.options.augment == "crop_flip":
             raw = crop_flip(raw, self.generator)
-        return self._prepare(raw), self.labels[rows]
+        return self.prepare(raw), self.labels[rows]
 
     def take_inference(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised inputs and labels of some rows of the inference set."""
-        return self._prepare(self.inference_inputs[rows]), self.inference_labels[rows]
+        return self.prepare(self.inference_inputs[rows]), self.inference_labels[rows]
 
-    def _prepare(self, raw: Tensor) -> Tensor:
+    def prepare(self, raw: Tensor) -> Tensor:
+        """Raw inputs as the model takes them: normalised, in its memory format."""
         x = self.normalise(raw)
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 
@@ -232,15 +233,20 @@ class Run:
 
     def _one_epoch(self, batch_size: int) -> tuple[float, float]:
         self.model.train()
-        n = len(self.labels)
-        order = torch.randperm(n, generator=self.generator).to(self.device)
+        seen = 0
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
-        for rows in batches(order, batch_size):
+        for rows in self.defense.rows(self, batch_size):
             loss, batch = self.defense.update(self, rows)
+            seen += len(rows)
             loss_sum += loss.detach() * len(rows)
             hits += (batch.logits.detach().argmax(dim=1) == batch.labels).sum()
-        return loss_sum.item() / n, hits.item() / n
+        return loss_sum.item() / max(seen, 1), hits.item() / max(seen, 1)
+
+    def shuffled(self, batch_size: int) -> list[Tensor]:
+        """All training rows once, in random order, in batches."""
+        order = torch.randperm(len(self.labels), generator=self.generator).to(self.device)
+        return batches(order, batch_size)
 
 
 def batches(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -269,7 +275,11 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optim
 
 
 def make_part_optimizer(parts: nn.Module, options: PartOptions) -> torch.optim.Optimizer:
-    """Plain SGD over a defense's own trained parts."""
+    """SGD or Adam over a defense's own trained parts."""
+    if options.optimizer == "adam":
+        return torch.optim.Adam(
+            parts.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
+        )
     return torch.optim.SGD(
         parts.parameters(),
         lr=options.lr,

@@ -130,6 +130,16 @@ def test_paired_delong_is_mirrored_and_covers():
     assert np.mean(inside) >= 0.92  # 95 % less more than two standard errors of 300 sets
 
 
+def test_not_one_bit_depends_on_the_order():
+    scores, member = gaussian(np.random.default_rng(11), 2300, 1700, 0.4, digits=2)
+    other = scores + np.random.default_rng(12).normal(size=4000)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(4000)
+        mixed = scores[order], other[order], member[order]
+        assert metrics.auc(mixed[0], mixed[2]) == metrics.auc(scores, member)
+        assert metrics.delong_paired(*mixed) == metrics.delong_paired(scores, other, member)
+
+
 def test_paired_delong_without_variance():
     member = np.arange(40) < 20
     perfect, blind = member.astype(float), np.zeros(40)
@@ -192,6 +202,13 @@ def test_threshold_is_the_best_one_and_used_with_its_comparator(pairs):
 )
 def test_threshold_by_hand(scores, member, threshold):
     assert metrics.fit_threshold(np.array(scores, float), np.array(member)) == threshold
+
+
+def test_a_score_at_the_threshold_is_accused_as_when_it_was_fitted():
+    scores, member = np.array([0, np.nextafter(0, 1)]), np.array([False, True])
+    threshold = metrics.fit_threshold(scores, member)
+    assert threshold == scores[1]
+    assert metrics.deployed(scores, member, threshold)[2:] == (1, 0)
 
 
 def test_class_thresholds_equal_each_class_alone():

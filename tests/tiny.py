@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
 
 from nonmember import prepared
 from nonmember.datasets import Arrays
@@ -13,20 +14,20 @@ from nonmember.fleet import Store, fingerprint
 from nonmember.prepared import Prepared
 from nonmember.splits import Rows, SplitOptions, shadow_rows, target_rows
 from nonmember.tasks import make_task
-from nonmember.training import Task, Trained, train
+from nonmember.training import Task, Trained, seed_all, train
 
 CLASSES = 3
-MLP = {"name": "mlp", "widths": [8, 6]}
+MLP = {"name": "mlp", "widths": [12, 8]}
 # No weight decay: a weight that moves has received a gradient.
-TRAIN = {"lr": 0.05, "weight_decay": 0.0, "epochs": 2, "batch_size": 12}
+TRAIN = {"lr": 0.1, "weight_decay": 0.0, "epochs": 2, "batch_size": 6}
 
 
 def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
-    """Normal float32 inputs whose mean depends on the class, a little."""
+    """Normal float32 inputs whose mean depends on the class."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % CLASSES)
     centers = rng.normal(size=(CLASSES, *shape))
-    inputs = rng.normal(size=(n, *shape)) + 0.7 * centers[labels]
+    inputs = rng.normal(size=(n, *shape)) + 2 * centers[labels]
     return Arrays(
         inputs.astype(np.float32), labels.astype(np.int64), ["a", "b", "c"], [0.1], [1.2], "drawn"
     )
@@ -74,3 +75,17 @@ def train_with_needs(task: Task, data: Prepared) -> Trained:
 def stored(store: Store, task: Task) -> Trained:
     """The finished training of a task."""
     return store.get(fingerprint(task))
+
+
+def start(task: Task, data: Prepared) -> tuple[nn.Module, Tensor, Tensor]:
+    """The model before its first step, in training mode, and all training inputs and labels.
+
+    With `epochs=1`, a batch of them all and no momentum, `train` takes one step from here.
+    """
+    seed_all(task.seed)
+    model = task.build_model(data.shape, data.classes)
+    inputs, labels = data.take(task.train_rows)
+    return model.train(), data.normalise(inputs), labels
+
+
+ONE_STEP = {"epochs": 1, "batch_size": 1000, "momentum": 0.0}

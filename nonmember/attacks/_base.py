@@ -14,13 +14,15 @@ from nonmember.settings import Settings
 class Attack:
     """One membership inference attack.
 
-    A subclass overrides `score` and, if it learns from the attacker's own models, `fit`.
-    `needs` names the signals it reads (see nonmember.signals.SIGNALS). The options of all attacks
-    share one mapping, so an attack prefixes its keys with its name.
+    A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
+    names the signals it reads (see nonmember.signals.SIGNALS), `min_shadows` the number of shadows
+    below which it cannot work. The options of all attacks share one mapping, so an attack prefixes
+    its keys with its name.
     """
 
     Options: ClassVar[type[Settings]] = Settings
     needs: ClassVar[tuple[str, ...]] = ("logits",)
+    min_shadows: ClassVar[int] = 1
     options: Any
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:

@@ -17,6 +17,8 @@ from nonmember.evidence import View
 
 
 class Calibration(Attack):
+    min_shadows = 2
+
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats. ValueError without reference models."""
         losses, inside = read_reference(view, _loss, "calibration")

@@ -26,6 +26,8 @@ from nonmember.settings import Settings
 
 
 class LikelihoodRatio(Attack):
+    min_shadows = 3
+
     class Options(Settings):
         lira_mode: Literal["offline", "online"] = Field(
             "offline", description="compare with models without the sample, or also with it"

@@ -1,8 +1,11 @@
 """Neural network attack: a small net learns from the shadows what a member's prediction looks like.
 
-Papers: Salem et al. 2019, https://arxiv.org/abs/1806.01246, in two published forms:
-  probabilities_label (CRL, the default): the class probabilities, unsorted, and the one-hot label
-    through 128-64-64 hidden units with dropout.
+Papers: Salem et al. 2019, https://arxiv.org/abs/1806.01246, in two published forms and ours:
+  probabilities_label (CRL): the class probabilities, unsorted, and the one-hot label through
+    128-64-64 hidden units with dropout. It is blind to a model whose probabilities round to 0 and
+    1, as those of CRL do when tau_rce lets the raw logits grow.
+  log_probabilities_label (the default): the same net on log-probabilities, standardised by the
+    shadows, which keep what rounding hides.
   sorted_logits (RelaxLoss, https://arxiv.org/abs/2207.05801): the logits in decreasing order
     through 100 hidden units, which are trained here; each rank is standardised by the shadows.
 Both: ReLU, SGD, cross-entropy, the learning rate × 0.1 at fixed shares of the epochs. CRL trains
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 
 class NeuralNetwork(Attack):
     class Options(Settings):
-        nn_input: Literal["probabilities_label", "sorted_logits"] = Field(
-            "probabilities_label", description="what the attack net sees, and so its shape"
+        nn_input: Literal["log_probabilities_label", "probabilities_label", "sorted_logits"] = (
+            Field(
+                "log_probabilities_label", description="what the attack net sees, and so its shape"
+            )
         )
         nn_epochs: int = Field(20, ge=1, description="epochs of the attack net (papers: 100)")
         nn_batch: int = Field(256, ge=1, description="samples a step of the attack net")
@@ -40,7 +45,7 @@ class NeuralNetwork(Attack):
         )
         nn_momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the attack net")
         nn_weight_decay: float = Field(5e-4, ge=0, description="weight decay of the attack net")
-        nn_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of probabilities_label")
+        nn_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the two label forms")
 
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Train the net; the same (views, seed) give the same net whatever the thread count.
@@ -69,7 +74,8 @@ class NeuralNetwork(Attack):
         if self.options.nn_input == "sorted_logits":
             return -np.sort(-view.logits.astype(np.float64), axis=1)
         one_hot = np.eye(view.logits.shape[1])[view.labels]
-        return np.concatenate([np.exp(view.log_probs), one_hot], axis=1)
+        logs = self.options.nn_input == "log_probabilities_label"
+        return np.concatenate([view.log_probs if logs else np.exp(view.log_probs), one_hot], axis=1)
 
     def _examples(self, known: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, width) float32 and membership (n,) int64 of all shadows together."""
@@ -84,12 +90,12 @@ class NeuralNetwork(Attack):
         return np.concatenate(inputs), np.concatenate(members)
 
     def _standard(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Center and scale of each input; probabilities stay as they are."""
-        width = inputs.shape[1]
-        if self.options.nn_input == "probabilities_label":
-            return np.zeros(width, np.float32), np.ones(width, np.float32)
+        """Center and scale of each input; probabilities and labels stay as they are."""
         scale = inputs.std(axis=0, dtype=np.float64)
         center = inputs.mean(axis=0, dtype=np.float64)
+        kept = {"probabilities_label": 0, "log_probabilities_label": inputs.shape[1] // 2}
+        as_is = slice(kept.get(self.options.nn_input, inputs.shape[1]), None)
+        center[as_is], scale[as_is] = 0, 1
         return center.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32)
 
     def _train(self, inputs: np.ndarray, member: np.ndarray) -> nn.Module:

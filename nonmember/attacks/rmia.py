@@ -25,6 +25,8 @@ from nonmember.settings import Settings
 
 
 class Rmia(Attack):
+    min_shadows = 2
+
     class Options(Settings):
         rmia_mode: Literal["offline", "online"] = Field(
             "offline", description="reference models without the sample, or also with it"

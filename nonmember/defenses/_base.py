@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,11 +39,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class PartOptions:
-    """SGD of a defense's own trained parts."""
+    """The optimiser of a defense's own trained parts; Adam takes no momentum."""
 
     lr: float = 0.001
     momentum: float = 0.0
     weight_decay: float = 0.0
+    optimizer: Literal["sgd", "adam"] = "sgd"
 
 
 class Defense:
@@ -52,7 +53,8 @@ class Defense:
     An instance holds settings only; what a training accumulates lives in its `Run`.
     paper, changes (loss, step, data, model, phases, released predictor), limits: for the list of
     defenses. uses_features: whether `Batch.features` is filled. needs_inference: whether it needs
-    a split with an inference set.
+    a split with an inference set. base_key: the option, if any, that names another defense, whose
+    settings go along as `{"name": …, its keys}`.
     """
 
     Options: ClassVar[type[Settings]] = Settings
@@ -61,6 +63,7 @@ class Defense:
     limits: ClassVar[str] = ""
     uses_features: ClassVar[bool] = False
     needs_inference: ClassVar[bool] = False
+    base_key: ClassVar[str] = ""
     options: Any
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
@@ -83,7 +86,7 @@ class Defense:
         return None
 
     def part_options(self) -> PartOptions:
-        """The constant learning rate, momentum and weight decay of the parts' own SGD."""
+        """The parts' own optimiser, whose learning rate is constant."""
         return PartOptions()
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -92,6 +95,10 @@ class Defense:
     def fit(self, run: Run) -> None:
         """All phases of the training. Default: one phase of `train.epochs` epochs."""
         run.phase(run.options)
+
+    def rows(self, run: Run, batch_size: int) -> Iterable[Tensor]:
+        """The training rows of each step of an epoch. Default: all, shuffled, in batches."""
+        return run.shuffled(batch_size)
 
     def batch(self, run: Run, rows: Tensor) -> Batch:
         """Inputs to forward pass for some training rows (mixup changes the data here)."""

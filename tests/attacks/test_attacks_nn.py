@@ -70,7 +70,7 @@ def test_the_seed_decides_and_nothing_else():
 
 
 def test_score_is_the_log_odds_of_member_in_float64():
-    attack, other = fitted(), view(3)
+    attack, other = fitted(nn_input="probabilities_label"), view(3)
     x = np.concatenate([np.exp(other.log_probs), np.eye(4)[other.labels]], axis=1)
     out = attack._net(torch.from_numpy(x)).softmax(dim=1)[:, 1].detach().numpy()
     assert out.dtype == np.float64
@@ -111,3 +111,40 @@ def test_what_it_cannot_learn_from():
 def test_bad_options(option, value):
     with pytest.raises(ValueError, match=option):
         NeuralNetwork(**{option: value})
+
+
+def test_it_trains_on_one_thread_so_that_sums_do_not_depend_on_their_number(monkeypatch):
+    seen, train = [], NeuralNetwork._train
+
+    def record(self, inputs, member):
+        seen.append(torch.get_num_threads())
+        return train(self, inputs, member)
+
+    monkeypatch.setattr(NeuralNetwork, "_train", record)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fitted(nn_epochs=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [1]
+
+
+def test_rounded_probabilities_hide_what_log_probabilities_show():
+    """Members 30 nats surer than others: softmax gives 1 for both (a trap CRL walks into)."""
+
+    def saturated(seed):
+        rng = np.random.default_rng(seed)
+        labels, member = rng.integers(0, 4, 400), np.arange(400) < 200
+        logits = rng.normal(size=(400, 4)) + np.eye(4)[labels] * np.where(member, 70, 40)[:, None]
+        ids = np.arange(400)
+        return View(ids, labels, logits.astype(np.float32), member=member)
+
+    def auc_of(nn_input):
+        attack = NeuralNetwork(nn_input=nn_input, nn_epochs=10)
+        attack.fit([saturated(0), saturated(1)])
+        other = saturated(2)
+        return metrics.auc(attack.score(other), other.member).value
+
+    assert auc_of("log_probabilities_label") > 0.95
+    assert auc_of("probabilities_label") < 0.65

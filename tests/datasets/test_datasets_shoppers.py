@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import BernoulliNB
 from torch import nn
 
 from nonmember.datasets.shoppers import Shoppers
@@ -58,23 +59,28 @@ def _modified_entropy(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
 
 
 def test_a_plain_network_learns_it_and_leaks() -> None:
-    """Members about 100 %, others about 85 %, leakage about 0.82: a window with a ceiling."""
+    """Members about 100 %, others 80 to 85 %, leakage about 0.78: a window with a ceiling."""
     data = Shoppers(n=10_000).load(NOWHERE)
     x, y = torch.from_numpy(data.inputs).float(), torch.from_numpy(data.labels)
     torch.manual_seed(0)
     layers = [nn.Linear(600, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 100)]
     model = nn.Sequential(*layers)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20)
-    for _ in range(20):
-        for rows in torch.randperm(5000).split(64):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for _ in range(40):
+        for rows in torch.randperm(5000).split(128):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
             optimizer.step()
-        schedule.step()
     with torch.no_grad():
         logits = model(x)
     right = (logits.argmax(1) == y).float()
     assert right[:5000].mean() > 0.99
-    assert 0.78 < right[5000:].mean() < 0.92
-    assert 0.75 < roc_auc_score(np.arange(10_000) < 5000, _modified_entropy(logits, y)) < 0.88
+    assert 0.79 < right[5000:].mean() < 0.87
+    assert 0.74 < roc_auc_score(np.arange(10_000) < 5000, _modified_entropy(logits, y)) < 0.84
+
+
+def test_some_shoppers_cannot_be_foreseen() -> None:
+    """Even a model that fits the data as it was made is wrong about one in ten."""
+    data = Shoppers(n=20_000).load(NOWHERE)
+    model = BernoulliNB().fit(data.inputs[:10_000], data.labels[:10_000])
+    assert 0.85 < model.score(data.inputs[10_000:], data.labels[10_000:]) < 0.95

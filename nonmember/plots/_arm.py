@@ -1,0 +1,49 @@
+"""Everything the pictures show of one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nonmember.evidence import View
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One arm's model and the attacks on it.
+
+    name: `undefended` or `defended`; defense: its name, `none` for plain cross-entropy.
+    audit: metrics/<arm>/attacks.json.
+    scores: adaptive attack -> scores of the target's samples, (n,), higher = member; the attacks
+        of `audit["adaptive"]`.
+    view: the target on those n samples, with `member` known.
+    curve: one mapping an epoch with `epoch`, `loss` and `accuracy` on the training batches.
+    """
+
+    name: str
+    defense: str
+    audit: Mapping[str, Any]
+    scores: Mapping[str, np.ndarray]
+    view: View
+    curve: Sequence[Mapping[str, float]]
+
+    @property
+    def label(self) -> str:
+        """The arm in a legend, such as `defended (crl)`."""
+        return self.name if self.name == "undefended" else f"{self.name} ({self.defense})"
+
+    @property
+    def member(self) -> np.ndarray:
+        """(n,) bool. Raises ValueError where the view does not know."""
+        if self.view.member is None:
+            raise ValueError(f"{self.name}: the view's member must be known, got None")
+        return self.view.member
+
+    @property
+    def strongest(self) -> str:
+        """The adaptive attack with the highest AUC; of equal ones the first."""
+        adaptive = self.audit["adaptive"]
+        return max(adaptive, key=lambda name: adaptive[name]["auc"])

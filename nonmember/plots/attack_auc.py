@@ -1,0 +1,71 @@
+"""Every attack's AUC on both arms, with 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nonmember.plots._arm import Arm
+from nonmember.plots._style import COLOUR, MARKER, figure, legend_below, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_OFFSET = {"undefended": -0.16, "defended": 0.16}
+
+
+def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+    """One row an attack, in the order of params.yaml.
+
+    Attacks whose scores come from undefended shadows are hollow, where their AUC is another one.
+    """
+    names = list(arms[0].audit["adaptive"])
+    made, axes = figure(2.2 + 0.42 * len(names))
+    axes.axvline(0.5, color="#555555", linestyle=":", linewidth=1.5)
+    axes.text(0.5, -0.75, "guessing", ha="center", va="bottom", color="#444444", fontsize=11)
+    for arm in arms:
+        _draw(axes, arm, arm.audit["adaptive"], names, _OFFSET[arm.name], filled=True)
+        naive = {
+            name: numbers
+            for name, numbers in arm.audit.get("non_adaptive", {}).items()
+            if numbers["auc"] != arm.audit["adaptive"][name]["auc"]
+        }
+        _draw(axes, arm, naive, names, _OFFSET[arm.name] + 0.22, filled=False)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.8)
+    axes.grid(axis="y", visible=False)
+    percent_axis(axes.xaxis)
+    axes.set_xlabel("AUC: how often a member scores above a non-member (bars: 95 % interval)")
+    made.suptitle("How well each attack tells members from non-members", x=0.01, ha="left")
+    made.legend(loc="outside lower center", ncols=2)
+    return made
+
+
+def _draw(
+    axes: Axes,
+    arm: Arm,
+    audit: dict[str, Any],
+    names: Sequence[str],
+    offset: float,
+    filled: bool,
+) -> None:
+    if not audit:
+        return
+    values = [audit[name]["auc"] for name in audit]
+    low = [audit[name]["auc"] - audit[name]["auc_low"] for name in audit]
+    high = [audit[name]["auc_high"] - audit[name]["auc"] for name in audit]
+    how = "" if filled or arm.name == "undefended" else ", attacker ignores the defense"
+    axes.errorbar(
+        values,
+        [names.index(name) + offset for name in audit],
+        xerr=[low, high],
+        color=COLOUR[arm.name],
+        marker=MARKER[arm.name],
+        markerfacecolor=COLOUR[arm.name] if filled else "white",
+        markersize=7,
+        linestyle="none",
+        elinewidth=1.8,
+        capsize=3,
+        label=arm.label + how,
+    )

@@ -1,0 +1,101 @@
+"""ROC curves on log–log axes, after Carlini et al. 2022, https://arxiv.org/abs/2112.03570.
+
+A curve is the highest TPR among the thresholds whose FPR is at most x, for x in steps of one
+non-member: the rate `metrics.tpr_at_fpr` reports. Differs from the common drawing where scores are
+equal: there a straight line stands for guessing between them, here a step for not doing so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nonmember.plots._arm import Arm
+from nonmember.plots._style import COLOUR, figure, percent, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = 300
+
+
+def curve(
+    scores: np.ndarray, member: np.ndarray, points: int = POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """(fpr, tpr), each (k,) with k <= points, of scores (n,) with higher = member.
+
+    fpr: shares of the non-members evenly spaced on a log axis, from one of them to all; tpr: the
+    largest whose FPR is at most that. Both never fall, and end in 1.
+    """
+    outside = np.sort(scores[~member])[::-1]
+    inside = np.sort(scores[member])
+    allowed = np.unique(np.geomspace(1, len(outside), points).round().astype(int))
+    # "Member" means above the next non-member; with all of them allowed there is none.
+    limits = np.append(outside, -np.inf)[allowed]
+    tpr = 1 - np.searchsorted(inside, limits, side="right") / len(inside)
+    return allowed / len(outside), tpr
+
+
+def roc_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Rows fpr, tpr, arm, attack: the strongest adaptive attack of each arm."""
+    return [
+        {"fpr": f"{x:.6g}", "tpr": f"{y:.6g}", "arm": arm.name, "attack": arm.strongest}
+        for arm in arms
+        for x, y in zip(*curve(arm.scores[arm.strongest], arm.member), strict=True)
+    ]
+
+
+def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+    """Each arm under the strongest adaptive attack of either; a left part is shaded.
+
+    There an FPR is fewer than `min_false_positives` of the non-members.
+    """
+    made, axes = figure(6.4)
+    attacks = list(dict.fromkeys(arm.strongest for arm in arms))
+    for arm in arms:
+        for attack in sorted(attacks, key=lambda name: name != arm.strongest):
+            _draw_curve(axes, arm, attack)
+    non_members = min(int((~arm.member).sum()) for arm in arms)
+    left = 1 / non_members
+    axes.plot([left, 1], [left, 1], color="#555555", linestyle=":", label="guessing")
+    _shade(axes, left, min(min_false_positives / non_members, 1.0), min_false_positives)
+    axes.set(xscale="log", yscale="log", xlim=(left, 1), ylim=(left, 1.15))
+    axes.set(xlabel="false positive rate: non-members taken for members")
+    axes.set(ylabel="true positive rate: members found")
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
+    axes.set_title("How many members the strongest attacks find, at each rate of false alarms")
+    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="none")
+    return made
+
+
+def _draw_curve(axes: Axes, arm: Arm, attack: str) -> None:
+    x, y = curve(arm.scores[attack], arm.member)
+    strongest = attack == arm.strongest
+    axes.plot(
+        x,
+        y,
+        drawstyle="steps-post",
+        color=COLOUR[arm.name],
+        linestyle="-" if strongest else "--",
+        linewidth=2.2 if strongest else 1.4,
+        label=f"{arm.label}: {attack}{', its strongest' if strongest else ''}"
+        f" (AUC {percent(round(arm.audit['adaptive'][attack]['auc'], 3))})",
+    )
+
+
+def _shade(axes: Axes, left: float, right: float, count: int) -> None:
+    """Grey out the rates that too few non-members stand for."""
+    axes.axvspan(left, right, color="#e8e8e8", zorder=0)
+    axes.text(
+        left * 1.15,
+        0.97,
+        f"fewer than {count} false positives:\nnot supported",
+        transform=axes.get_xaxis_transform(),
+        fontsize=10.5,
+        color="#444444",
+        va="top",
+    )

@@ -1,0 +1,41 @@
+"""Training curves: loss and accuracy an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nonmember.plots._arm import Arm
+from nonmember.plots._style import COLOUR, MARKER, figure, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+    """Loss and accuracy on the training batches; the released model's test accuracy dashed.
+
+    A loss is that of the arm's own objective: its course can be compared, its level cannot.
+    """
+    made, (losses, accuracies) = figure(6.4, 2, 1, sharex=True)
+    for arm in arms:
+        colour, epochs = COLOUR[arm.name], [row["epoch"] for row in arm.curve]
+        look = {"color": colour, "marker": MARKER[arm.name], "markersize": 4}
+        losses.plot(epochs, [row["loss"] for row in arm.curve], label=arm.label, **look)
+        accuracies.plot(epochs, [row["accuracy"] for row in arm.curve], label=arm.label, **look)
+        accuracies.axhline(
+            arm.audit["model"]["test_acc"],
+            color=colour,
+            linestyle="--",
+            label=f"{arm.name}: test accuracy at the end",
+        )
+    if all(row["loss"] > 0 for arm in arms for row in arm.curve):
+        losses.set_yscale("log")
+    losses.set(ylabel="training loss", title="Training loss (each arm's own objective)")
+    losses.legend(loc="upper right")
+    accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.04))
+    accuracies.set_title("Accuracy on the training batches")
+    percent_axis(accuracies.yaxis)
+    accuracies.legend(loc="lower right")
+    made.suptitle("How the two models were trained", x=0.01, ha="left")
+    return made

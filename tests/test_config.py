@@ -1,0 +1,367 @@
+"""params.yaml as a whole: all problems in one message, and only active settings get through."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from nonmember import config
+from nonmember.architectures import architectures
+from nonmember.attacks import attacks
+from nonmember.compute import ComputeOptions
+from nonmember.datasets import datasets
+from nonmember.defenses import defenses
+from nonmember.params import MetricOptions, ParamsError, ShadowOptions, read_yaml
+from nonmember.settings import Settings
+from nonmember.splits import SplitOptions
+from nonmember.training import TrainOptions
+
+ROOT = Path(__file__).parent.parent
+GOOD: dict[str, Any] = {
+    "seed": 0,
+    "compute": {"devices": "cpu", "workers": 1, "backend": "sequential"},
+    "dataset": {"name": "digits", "path": "data/raw"},
+    "split": {"scheme": "past", "size": 200},
+    "model": {"name": "mlp", "widths": [32]},
+    "train": {"epochs": 6, "batch_size": 32, "lr": 0.05},
+    "defense": {"name": "crl", "alpha_rce": 0.5, "tau_rce": 0.1, "relax_alpha": 0.5},
+    "shadows": {"count": 3},
+    "attacks": {"names": ["loss", "grad_x_l2"]},
+    "metrics": {"min_false_positives": 1},
+}
+SECTIONS: dict[str, Any] = {
+    "dataset": datasets,
+    "model": architectures,
+    "defense": defenses,
+    "attacks": attacks,
+}
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """make(**{"section.key": value}) -> the content for a params.yaml with these changes.
+
+    `section=value` replaces a section, None leaves it out.
+    """
+
+    def run(**changes: Any) -> dict[str, Any]:
+        values = copy.deepcopy(GOOD)
+        for place, value in changes.items():
+            section, _, key = place.partition(".")
+            if key:
+                values[section][key] = value
+            elif value is None:
+                del values[section]
+            else:
+                values[section] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return config.make(path)
+
+    return run
+
+
+def problems(make: Make, **changes: Any) -> list[str]:
+    with pytest.raises(ParamsError) as error:
+        make(**changes)
+    return error.value.problems
+
+
+def test_good_content(make: Make) -> None:
+    content = make()
+    assert set(content) == {
+        "dataset", "split", "undefended", "defended", "shadows", "signals", "attacks",
+    }  # fmt: skip
+    assert content["dataset"] == {"name": "digits", "path": "data/raw"}
+    assert content["defended"]["defense"]["alpha_rce"] == 0.5
+    assert "relax_alpha" not in content["defended"]["defense"]
+    assert content["undefended"] == {**content["defended"], "defense": {"name": "none"}}
+    assert list(content["attacks"]["attacks"]) == ["loss", "grad_x_l2"]
+    assert {"logits", "grad_x_l2"} <= set(content["signals"]["names"])
+    assert "compute" not in str(content)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("trian", {}, "trian: unknown key (did you mean train?)"),
+        ("seed", -1, "seed: must be a whole number from 0 to 2^31 - 1, found -1"),
+        ("seed", True, "seed: must be a whole number from 0 to 2^31 - 1, found true"),
+        ("seed", 1.0, "seed: must be a whole number from 0 to 2^31 - 1, found 1.0"),
+        ("train.epoch", 3, "train.epoch: unknown key (did you mean epochs?)"),
+        ("train.epochs", 0, "train.epochs: must be at least 1, found 0"),
+        ("train.epochs", 6.0, "train.epochs: must be a whole number, found 6.0"),
+        ("train.lr", "one", "train.lr: must be a number or a mapping, found 'one'"),
+        ("train.lr", {0: 0.1, 3: "x"}, "train.lr.3: must be a number, found 'x'"),
+        (
+            "train.lr",
+            {5: 0.1},
+            "train.lr: must be a number > 0, or a mapping epoch: rate that starts at 0, "
+            "found {5: 0.1}",
+        ),
+        ("train.lr", -0.1, "train.lr: must be a number > 0, or a mapping epoch: rate that starts"
+         " at 0, found -0.1"),
+        ("train.weight_decay", float("nan"), "train.weight_decay: must be a finite number, "
+         "found nan"),
+        ("train.weight_decay", float("inf"), "train.weight_decay: must be a finite number, "
+         "found inf"),
+        ("train.precision", "fp16", "train.precision: must be 'fp32' or 'bf16', found 'fp16'"),
+        ("defense.alpha_rcee", 1, "defense.alpha_rcee: unknown key (did you mean alpha_rce?)"),
+        ("defense.alpha_rce", True, "defense.alpha_rce: must be a number, found true"),
+        ("defense.relax_variant", "x", "defense.relax_variant: must be 'image' or 'table', "
+         "found 'x'"),
+        ("model.widths", [0, "a"], "model.widths.0: must be at least 1, found 0"),
+        ("compute.workers", 0, "compute.workers: must be 'auto' or at least 1, found 0"),
+        ("dataset.path", 5, "dataset.path: must be text, found 5"),
+        ("shadows", 3, "shadows: must be a mapping, found 3"),
+        ("model", ["mlp"], "model: must be a mapping with name, found ['mlp']"),
+        ("attacks.names", ["loss", "loss"], "attacks.names: 'loss' is there twice"),
+        ("split.size", 1, "split.size: must be at least 2, found 1"),
+        ("split.inference_share", 0.5, "split.inference_share: must be 0 with scheme past, which "
+         "has an inference set of its own, found 0.5"),
+        ("train", {"nesterov": True, "momentum": 0}, "train.nesterov: needs train.momentum > 0"),
+    ],
+)  # fmt: skip
+def test_one_line_for_one_problem(make: Make, key: str, value: Any, line: str) -> None:
+    assert problems(make, **{key: value})[0] == line
+
+
+@pytest.mark.parametrize(("section", "registry"), SECTIONS.items())
+def test_an_unknown_name_lists_the_known_ones(make: Make, section: str, registry: Any) -> None:
+    key = "names" if section == "attacks" else "name"
+    value: Any = ["nope"] if section == "attacks" else "nope"
+    [line] = problems(make, **{f"{section}.{key}": value})
+    assert line.startswith(f"{section}.{key}: unknown {registry.kind} 'nope', known: ")
+    assert line.endswith(", ".join(registry.names()))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_that_must_be_there(make: Make, section: str) -> None:
+    [line] = problems(make, **{section: None})
+    assert line.startswith(f"{section}: missing; it needs name")
+    assert SECTIONS[section].names()[0] in line
+
+
+@pytest.mark.parametrize("section", ["seed", "compute", "split", "train", "shadows", "metrics"])
+def test_a_section_that_may_be_missing(make: Make, section: str) -> None:
+    make(**{section: None})
+
+
+@pytest.mark.parametrize("names", [[], "loss", None, {"loss": 1}])
+def test_attack_names_must_be_a_list(make: Make, names: Any) -> None:
+    [line] = problems(make, **{"attacks.names": names})
+    assert line.startswith("attacks.names: must be a list of some of calibration, confidence, ")
+
+
+def test_odd_attack_names_do_not_crash(make: Make) -> None:
+    lines = problems(make, **{"attacks.names": ["loss", ["loss"], 5, None]})
+    assert [line.partition(", known")[0] for line in lines] == [
+        "attacks.names: unknown attack ['loss']",
+        "attacks.names: unknown attack 5",
+        "attacks.names: unknown attack null",
+    ]
+
+
+def test_crl_thresholds_give_their_interval(make: Make) -> None:
+    """FACTS of CRL: 10 classes, tau 1 -> the loss cannot go under 1.42; tau .5 -> .74."""
+    assert problems(make, **{"defense.tau_rce": 1.0}) == [
+        "defense.alpha_rce: must be between 1.42 (the least loss that tau_rce 1.0 allows) and "
+        "log(10) = 2.3, found 0.5"
+    ]
+    [line] = problems(make, **{"defense.tau_rce": 0.5})
+    assert "between 0.739 " in line
+    [line] = problems(make, **{"defense.alpha_rce": 2.31})
+    assert "log(10) = 2.3, found 2.31" in line
+    [line] = problems(make, **{"defense.alpha_rcl": 100})
+    assert line.startswith("defense.alpha_rcl: must be between 0 and 8")
+    make(**{"defense.alpha_rce": 2.3})
+
+
+def test_a_split_larger_than_the_data(make: Make) -> None:
+    assert problems(make, **{"split.size": 300}) == [
+        "split.size: scheme past needs 6 sets of 300, 1800 samples, the data has 1797; set it to "
+        "299 or less"
+    ]
+    make(**{"split.size": 299})
+
+
+def test_images_only(make: Make) -> None:
+    table = {"name": "shoppers", "n": 1200, "path": "data/raw"}
+    assert problems(make, dataset=table, **{"train.augment": "crop_flip"}) == [
+        "train.augment: crop_flip needs images, 'shoppers' is a table; use none"
+    ]
+    [line] = problems(make, dataset=table, model={"name": "resnet20"})
+    assert "resnet20 needs images" in line
+    [line] = problems(make, model={"name": "vgg11_bn"})
+    assert "vgg11_bn needs images of at least 32×32 pixels" in line
+
+
+def test_a_data_set_that_is_not_there(make: Make, tmp_path: Path) -> None:
+    missing = str(tmp_path / "no.csv")
+    [line] = problems(make, dataset={"name": "csv", "path": missing})
+    assert line.startswith(f"dataset.path: {missing} does not exist")
+
+
+def test_problems_of_the_content_of_a_data_set(make: Make, tmp_path: Path) -> None:
+    """Found while the sizes are read, after `check` saw nothing."""
+    path = tmp_path / "x.npz"
+    inputs = np.zeros((40, 3))
+    inputs[7, 1] = np.nan
+    np.savez(path, x=inputs, y=np.arange(40) % 2)
+    [line] = problems(make, dataset={"name": "npz", "path": str(path)})
+    assert "row 7" in line
+
+
+@pytest.mark.parametrize("name", [n for n, cls in defenses if cls.needs_inference])
+def test_a_defense_without_the_inference_set_it_needs(make: Make, name: str) -> None:
+    changes = {"defense": {"name": name}, "split": {"scheme": "crl", "size": 200}}
+    [line] = problems(make, **changes)
+    assert line.startswith(f"defense.name: {name} needs an inference set; set split.scheme")
+    make(**changes | {"split": {"scheme": "crl", "size": 200, "inference_share": 0.25}})
+
+
+@pytest.mark.parametrize("name", [n for n, cls in attacks if cls.min_shadows > 1])
+def test_an_attack_without_the_shadows_it_needs(make: Make, name: str) -> None:
+    least = attacks.get(name).min_shadows
+    changes = {"attacks.names": [name], "shadows.count": least - 1}
+    assert problems(make, **changes) == [
+        f"shadows.count: attack {name} needs at least {least}, found {least - 1}"
+    ]
+    make(**changes | {"shadows.count": least})
+
+
+def test_all_problems_in_one_message(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as error:
+        make(
+            **{
+                "sede": 1, "seed": "zero", "train.lr": "x", "train.epochs": 0,
+                "compute.workers": 0, "defense.alpha_rce": 9, "defense.zzz": 1,
+                "split.size": 5000, "model": {"name": "vgg11_bn"}, "attacks.names": ["mia"],
+            }
+        )  # fmt: skip
+    text = str(error.value)
+    assert text.startswith("params.yaml has 10 problems:\n  sede: unknown key (did you mean seed?)")
+    keys = [line.strip().partition(":")[0] for line in text.splitlines()[1:]]
+    assert sorted(keys) == sorted([
+        "sede", "seed", "train.lr", "train.epochs", "compute.workers", "defense.alpha_rce",
+        "defense.zzz", "split.size", "model.name", "attacks.names",
+    ])  # fmt: skip
+    for odd in ("Value error", "Input should", "pydantic", "union", "None", "dict["):
+        assert odd not in text
+
+
+def test_inactive_keys_and_compute_change_nothing(make: Make) -> None:
+    before = make()
+    assert make(**{"defense.relax_alpha": 0.7}) == before
+    assert make(**{"attacks.nn_epochs": 3}) == before
+    assert make(**{"dataset.n": 5000}) == before
+    assert make(**{"compute.workers": 7}) == before
+    assert make(**{"defense.alpha_rce": 0.6}) != before
+
+
+def test_inactive_keys_are_checked_too(make: Make) -> None:
+    assert problems(make, **{"defense.relax_alpha": -1}) == [
+        "defense.relax_alpha: must be at least 0, found -1"
+    ]
+
+
+def test_each_file_changes_with_its_own_settings_only(make: Make) -> None:
+    before = make()
+    cases = {
+        "seed": (1, {"split", "undefended", "defended", "attacks"}),
+        "split.stratified": (False, {"split"}),
+        "train.epochs": (7, {"undefended", "defended"}),
+        "model.widths": ([16], {"undefended", "defended"}),
+        "defense.alpha_rce": (0.6, {"defended"}),
+        "shadows.count": (4, {"shadows"}),
+        "attacks.names": (["loss"], {"attacks", "signals"}),
+        "metrics.min_false_positives": (2, {"attacks"}),
+        "dataset.path": ("elsewhere", {"dataset"}),
+    }
+    for key, (value, changed) in cases.items():
+        after = make(**{key: value})
+        assert {name for name in before if before[name] != after[name]} == changed, key
+
+
+@pytest.mark.parametrize(
+    ("key", "whole", "real"),
+    [
+        ("train.lr", 1, 1.0),
+        ("train.lr", {0: 1}, {0: 1.0}),
+        ("train.momentum", 0, 0.0),
+        ("defense.alpha_rce", 1, 1.0),
+        ("defense.tau_rcl", 0, 0.0),
+    ],
+)
+def test_whole_numbers_are_numbers(make: Make, key: str, whole: Any, real: Any) -> None:
+    """DVC takes 1 and 1.0 for the same value: so must the files."""
+    assert repr(make(**{key: whole})) == repr(make(**{key: real}))
+
+
+def test_a_base_goes_along_with_its_own_settings(make: Make) -> None:
+    content = make(defense={"name": "past", "past_base": "relaxloss", "relax_alpha": 0.7})
+    base = content["defended"]["defense"]["past_base"]
+    assert base["name"] == "relaxloss"
+    assert base["relax_alpha"] == 0.7
+    lines = problems(make, defense={"name": "past", "past_base": "nope"})
+    assert any(line.startswith("defense.past_base: ") and "nope" in line for line in lines)
+
+
+@pytest.mark.parametrize(("section", "registry"), SECTIONS.items())
+def test_a_key_means_one_thing_in_its_section(section: str, registry: Any) -> None:
+    """Parts share a flat section: a key that two of them have must be the same key."""
+    seen: dict[str, Any] = {}
+    for _, cls in registry:
+        for key, field in cls.Options.model_fields.items():
+            assert key not in {"name", "names", "path"}
+            same = seen.setdefault(key, field)
+            assert (field.annotation, field.default) == (same.annotation, same.default), key
+
+
+def test_params_of_the_repository_are_right() -> None:
+    content = config.make(ROOT / "params.yaml")
+    assert content["defended"]["defense"]["name"] != "none"
+
+
+@pytest.mark.parametrize(("section", "registry"), SECTIONS.items())
+def test_params_of_the_repository_show_every_key(section: str, registry: Any) -> None:
+    """Each key of each part is there, with a comment on its line or above its group."""
+    keys = {key for _, cls in registry for key in cls.Options.model_fields}
+    assert sorted(keys - set(read_yaml(ROOT / "params.yaml")[section])) == []
+    assert sorted(keys - explained(section)) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "schema"),
+    [
+        ("compute", ComputeOptions),
+        ("split", SplitOptions),
+        ("train", TrainOptions),
+        ("shadows", ShadowOptions),
+        ("metrics", MetricOptions),
+    ],
+)
+def test_params_of_the_repository_show_every_fixed_key(
+    section: str, schema: type[Settings]
+) -> None:
+    assert set(read_yaml(ROOT / "params.yaml")[section]) == set(schema.model_fields)
+
+
+def explained(section: str) -> set[str]:
+    """Keys of a section with a comment on their line, or on a line above them in the section."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    [block] = re.findall(rf"^{section}:.*\n((?:(?:[ #].*)?\n)*)", text, re.MULTILINE)
+    found, heading = set(), False
+    for line in block.splitlines():
+        heading = heading or line.strip().startswith("#")
+        if heading or "#" in line:
+            found.add(line.partition(":")[0].strip())
+    return found
