@@ -110,12 +110,13 @@ def spread(
         from ray.util.joblib import register_ray
 
         register_ray()
-    # One job still gets a worker of its own: a crash there can be reported, one here cannot.
+    # One job still gets a worker of its own: a crash there can be reported, one here cannot. Only
+    # as many calls as there may be workers are handed out at a time.
     parallel = joblib.Parallel(
         n_jobs=max(jobs, 2 if options.backend == "loky" else 1),
         backend=options.backend,
         return_as="generator_unordered",
         batch_size=1,
-        pre_dispatch="all",
+        pre_dispatch=max(jobs, 1),
     )
     return iter(parallel(joblib.delayed(function)(*call) for call in work))

@@ -1,7 +1,7 @@
 """The schema of params.yaml: every problem in one message, before anything runs.
 
-The file is read by the YAML library of DVC itself, called as DVC calls it (YAML 1.2: `1e-3` is a
-number, `no` is text, a duplicate key an error), so both see the same values.
+The file is read with PyYAML under the rules DVC applies (nonmember.yaml12): `1e-3` is a number,
+`no` is text, a duplicate key an error, so both see the same values.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from nonmember import yaml12
 from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
@@ -64,10 +64,13 @@ WORDING = (
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file, {} if it is empty; ParamsError if it is anything else."""
     try:
-        value = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+        value = yaml12.load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError([f"{path}: there is no such file"]) from error
-    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-45, or no UTF-8
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # ValueError: a date such as 2026-13-45, or no UTF-8
         raise ParamsError([f"{path}: {_yaml_problem(error)}"]) from error
     if value is not None and not isinstance(value, dict):
         raise ParamsError([f"{path}: must be a mapping of sections, found {shown(value)}"])
@@ -75,7 +78,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _yaml_problem(error: Exception) -> str:
-    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " ".join(str(error).split())
     mark = error.problem_mark
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
@@ -195,9 +198,7 @@ def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]
     known = registry.names()
     if name in known:
         return str(name)
-    problems.append(
-        f"{section}: unknown {registry.kind} {shown(name)}, known: {', '.join(known)}"
-    )
+    problems.append(f"{section}: unknown {registry.kind} {shown(name)}, known: {', '.join(known)}")
     return None
 
 

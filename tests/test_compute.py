@@ -140,6 +140,22 @@ def test_spread_calls_each_once(backend: str, workers: int) -> None:
     assert list(compute.spread(options, square, [])) == []
 
 
+def interval(pause: float) -> tuple[float, float]:
+    began = time.monotonic()
+    time.sleep(pause)
+    return began, time.monotonic()
+
+
+@pytest.mark.parametrize(("workers", "calls", "at_once"), [(1, 3, 1), (2, 4, 2), (3, 1, 1)])
+def test_no_more_calls_at_once_than_workers(workers: int, calls: int, at_once: int) -> None:
+    options = ComputeOptions(devices="cpu", workers=workers)
+    list(compute.spread(options, interval, [(0.0,)] * 2))  # now the workers are up
+    found = list(compute.spread(options, interval, [(0.3,)] * calls))
+    assert len(found) == calls
+    overlap = [sum(b <= start < e for b, e in found) for start, _ in found]
+    assert max(overlap) == at_once
+
+
 def test_results_come_as_they_are_finished() -> None:
     options = ComputeOptions(devices="cpu", workers=2)
     slow_first = [(3, 1.5), (1, 0.0), (2, 0.0)]

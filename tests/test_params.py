@@ -40,10 +40,8 @@ DOCUMENTS = [
     "b: &b {p: 1, q: 2}\nc: {<<: *b, q: 3}\n",
     "b: &b {p: 1}\nd: &d {p: 2, r: 3}\nc: {<<: [*b, *d]}\n",
     "a: &x 1\nb: *x\n",
-    "%YAML 1.1\n---\na: off\nb: 010\n",
     "a: |\n  1e-3\nb: >\n  two\n  lines\n",
     "\ufeffa: ü\r\nb: 2\r\n",
-    "? [1, 2]\n: 3\n",
 ]
 BROKEN = {
     "a: 1\na: 2\n": 'line 2, column 1: found duplicate key "a"',

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Project, kill_group, ran, wait_for
+from project import ROOT, Project, kill_group, ran, wait_for
 
 from nonmember.code import imported
 from nonmember.files import read_json
 
 ARMS = ("undefended", "defended")
-PARTS = ("datasets", "architectures", "defenses", "attacks")
+PARTS = ("datasets", "architectures", "defenses", "attacks", "plots")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 pytestmark = pytest.mark.dvc
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COLOUR = {"undefended": "#D55E00", "defended": "#0072B2"}
 MARKER = {"undefended": "o", "defended": "s"}
 _WIDTH, _DPI = 8.0, 160  # 1280 pixels, shown at 800 in a README
-_RC = {
+_RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
     "font.size": 12,
     "axes.titlesize": 12.5,
@@ -76,6 +76,23 @@ def number(value: float) -> str:
     return rf"${digits} \times 10^{{{int(power)}}}$" if power else digits
 
 
-def legend_below(axes: Axes, **options: Any) -> None:
-    """A legend under the axes, where it hides no data."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), **options)
+def title(made: Figure, text: str) -> None:
+    """The line on top that says what the picture shows."""
+    made.suptitle(text, x=0.01, ha="left", weight="bold")
+
+
+def legend_above(axes: Axes, arm_name: str, label: str, entries: Any, columns: int = 1) -> None:
+    """The arm's name and the legend over the axes, where they hide no data."""
+    made = axes.legend(
+        *entries,
+        title=label,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderpad=0,
+        ncols=columns,
+        alignment="left",
+        columnspacing=1.2,
+        handlelength=1.8,
+        handletextpad=0.5,
+    )
+    made.get_title().set(color=COLOUR[arm_name], weight="bold", size=12.5)

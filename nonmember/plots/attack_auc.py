@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, MARKER, figure, legend_below, percent_axis
+from nonmember.plots._style import COLOUR, MARKER, figure, percent_axis, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_OFFSET = {"undefended": -0.16, "defended": 0.16}
+_OFFSET = {"undefended": -0.2, "defended": 0.05}
+_NAIVE = 0.25  # the hollow marker below the filled one
 
 
 def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
@@ -31,13 +32,16 @@ def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
             for name, numbers in arm.audit.get("non_adaptive", {}).items()
             if numbers["auc"] != arm.audit["adaptive"][name]["auc"]
         }
-        _draw(axes, arm, naive, names, _OFFSET[arm.name] + 0.22, filled=False)
+        _draw(axes, arm, naive, names, _OFFSET[arm.name] + _NAIVE, filled=False)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.8)
+    axes.set_yticks([row + 0.5 for row in range(len(names) - 1)], minor=True)
+    axes.tick_params(axis="y", which="both", length=0)
     axes.grid(axis="y", visible=False)
+    axes.grid(axis="y", which="minor")
     percent_axis(axes.xaxis)
-    axes.set_xlabel("AUC: how often a member scores above a non-member (bars: 95 % interval)")
-    made.suptitle("How well each attack tells members from non-members", x=0.01, ha="left")
+    axes.set_xlabel("AUC: chance that a member scores above a non-member\n(bars: 95 % interval)")
+    title(made, "How well each attack tells members from non-members")
     made.legend(loc="outside lower center", ncols=2)
     return made
 
@@ -55,7 +59,7 @@ def _draw(
     values = [audit[name]["auc"] for name in audit]
     low = [audit[name]["auc"] - audit[name]["auc_low"] for name in audit]
     high = [audit[name]["auc_high"] - audit[name]["auc"] for name in audit]
-    how = "" if filled or arm.name == "undefended" else ", attacker ignores the defense"
+    how = "" if filled or arm.name == "undefended" else ", non-adaptive: undefended shadows"
     axes.errorbar(
         values,
         [names.index(name) + offset for name in audit],

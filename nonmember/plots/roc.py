@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, figure, percent, percent_axis
+from nonmember.plots._style import COLOUR, figure, percent_axis, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,8 +67,8 @@ def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     axes.set(ylabel="true positive rate: members found")
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
-    axes.set_title("How many members the strongest attacks find, at each rate of false alarms")
-    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="none")
+    title(made, "Members the strongest attacks find at each rate of false alarms")
+    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="#dddddd")
     return made
 
 
@@ -83,7 +83,7 @@ def _draw_curve(axes: Axes, arm: Arm, attack: str) -> None:
         linestyle="-" if strongest else "--",
         linewidth=2.2 if strongest else 1.4,
         label=f"{arm.label}: {attack}{', its strongest' if strongest else ''}"
-        f" (AUC {percent(round(arm.audit['adaptive'][attack]['auc'], 3))})",
+        f" (AUC {100 * arm.audit['adaptive'][attack]['auc']:.1f} %)",
     )
 
 
@@ -93,7 +93,7 @@ def _shade(axes: Axes, left: float, right: float, count: int) -> None:
     axes.text(
         left * 1.15,
         0.97,
-        f"fewer than {count} false positives:\nnot supported",
+        f"fewer than {count}\nfalse positives:\nnot supported",
         transform=axes.get_xaxis_transform(),
         fontsize=10.5,
         color="#444444",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, MARKER, figure, percent_axis
+from nonmember.plots._style import COLOUR, MARKER, figure, percent_axis, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,8 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     made, (losses, accuracies) = figure(6.4, 2, 1, sharex=True)
     for arm in arms:
         colour, epochs = COLOUR[arm.name], [row["epoch"] for row in arm.curve]
-        look = {"color": colour, "marker": MARKER[arm.name], "markersize": 4}
+        look: dict[str, Any] = {"color": colour, "marker": MARKER[arm.name], "markersize": 4}
+        look["markevery"] = max(1, len(epochs) // 40)
         losses.plot(epochs, [row["loss"] for row in arm.curve], label=arm.label, **look)
         accuracies.plot(epochs, [row["accuracy"] for row in arm.curve], label=arm.label, **look)
         accuracies.axhline(
@@ -37,5 +38,5 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     accuracies.set_title("Accuracy on the training batches")
     percent_axis(accuracies.yaxis)
     accuracies.legend(loc="lower right")
-    made.suptitle("How the two models were trained", x=0.01, ha="left")
+    title(made, "How the two models were trained")
     return made

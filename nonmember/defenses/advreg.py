@@ -1,0 +1,176 @@
+"""Adversarial regularisation: fool an attacker that trains beside the classifier.
+
+Paper: Nasr, Shokri and Houmansadr, Machine Learning with Membership Privacy using Adversarial
+Regularization, CCS 2018, Algorithm 1. Changes the loss and adds an attacker net (their 1024-512-64
+on the prediction, 512-64 on the label, 256-64-1 jointly; Gaussian weights of 0.01), trained on
+members against the inference set, which is their reference set. `advreg_alpha = 0` is plain
+cross-entropy.
+
+`advreg_objective: paper` has the attacker h maximise mean log h(members) + mean log(1 − h(others))
+and the classifier minimise CE + alpha · mean log h. `published`, their code: squared error for the
+attacker, CE + alpha · (mean h − 1/2) for the classifier. Their code also shows the attacker logits
+(`advreg_input: logits`); the text says predictions. One round is `advreg_attack_steps` steps of
+the attacker, each on half a batch of members and as many others, then `advreg_classifier_steps`
+of the classifier; in the first `advreg_warmup` epochs the classifier minimises CE alone while the
+attacker trains. The attacker sees the classifier in evaluation mode. Published code takes 5 to 13
+attacker steps a classifier step; the attacker is larger than many a classifier, so the default is
+one in eight. RelaxLoss tries alpha .8–1.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nonmember.defenses._base import Batch, Defense, PartOptions
+from nonmember.defenses._inference import draw
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run
+
+
+class _Attacker(nn.Module):
+    """(batch, classes) predictions and (batch,) labels -> (batch,) log-odds of membership."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.prediction = _dense(classes, 1024, 512, 64)
+        self.label = _dense(classes, 512, 64)  # of a one-hot label
+        self.both = nn.Sequential(_dense(128, 256, 64), nn.Linear(64, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, shown: Tensor, labels: Tensor) -> Tensor:
+        every = self.label(torch.eye(self.classes, device=shown.device))  # (classes, 64)
+        joint = torch.cat([self.prediction(shown), every[labels]], dim=1)
+        return self.both(joint)[:, 0]
+
+
+def _dense(*widths: int) -> nn.Sequential:
+    layers = [
+        layer
+        for before, after in zip(widths, widths[1:], strict=False)
+        for layer in (nn.Linear(before, after), nn.ReLU())
+    ]
+    return nn.Sequential(*layers)
+
+
+class AdvReg(Defense):
+    """The min-max training of Nasr et al.; `Batch.parts` is the attacker net."""
+
+    needs_inference = True
+    paper = (
+        "Nasr, Shokri and Houmansadr 2018, Machine Learning with Membership Privacy using "
+        "Adversarial Regularization, CCS, https://arxiv.org/abs/1807.05852"
+    )
+    changes = "loss, step"
+    limits = "Protects against attackers like its own; can collapse; weak with augmentation."
+
+    class Options(Settings):
+        """Settings of adversarial regularisation."""
+
+        advreg_alpha: float = Field(
+            3.0, ge=0, description="weight of the attacker's gain (Texas 2, CIFAR-100 6)"
+        )
+        advreg_attack_steps: int = Field(1, ge=0, description="attacker steps a round")
+        advreg_classifier_steps: int = Field(8, ge=1, description="classifier steps a round")
+        advreg_warmup: int = Field(1, ge=0, description="epochs of plain cross-entropy first")
+        advreg_lr: float = Field(0.001, gt=0, description="Adam learning rate of the attacker")
+        advreg_objective: Literal["paper", "published"] = Field(
+            "paper", description="paper: logarithmic gain; published: as their code"
+        )
+        advreg_input: Literal["probabilities", "logits"] = Field(
+            "probabilities", description="what the attacker sees (their code: logits)"
+        )
+
+    def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:
+        """The attacker net."""
+        return _Attacker(classes)
+
+    def part_options(self) -> PartOptions:
+        """Adam at `advreg_lr`."""
+        return PartOptions(lr=self.options.advreg_lr, optimizer="adam")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The classifier's loss. Reads logits, labels, epoch, parts."""
+        o = self.options
+        loss = F.cross_entropy(batch.logits, batch.labels)
+        if o.advreg_alpha == 0 or batch.epoch <= o.advreg_warmup:
+            return loss
+        score = _of(batch.parts)(self._shown(batch.logits), batch.labels)
+        if o.advreg_objective == "paper":
+            return loss + o.advreg_alpha * F.logsigmoid(score).mean()
+        return loss + o.advreg_alpha * (score.sigmoid().mean() - 0.5)
+
+    def attack_loss(self, members: Batch, others: Batch) -> Tensor:
+        """The attacker's loss on as many members as others; no gradient reaches the classifier."""
+        logits = torch.cat([members.logits, others.logits]).detach()
+        labels = torch.cat([members.labels, others.labels])
+        score = _of(members.parts)(self._shown(logits), labels)
+        truth = torch.zeros_like(score)
+        truth[: len(members.labels)] = 1
+        if self.options.advreg_objective == "paper":
+            return F.binary_cross_entropy_with_logits(score, truth)
+        return F.mse_loss(score.sigmoid(), truth)
+
+    def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
+        """One classifier step, after the attacker's if a round begins."""
+        step = run.memory["step"] = run.memory.get("step", -1) + 1
+        if step % self.options.advreg_classifier_steps == 0:
+            for _ in range(self.options.advreg_attack_steps):
+                self._train_attacker(run, rows)
+        with _fixed(_of(run.parts)):
+            batch = self.batch(run, rows)
+            loss = self.loss(batch)
+            run.optimizer.zero_grad()
+            loss.backward()
+            run.optimizer.step()
+        return loss, batch
+
+    def _train_attacker(self, run: Run, rows: Tensor) -> None:
+        rows = rows[: (len(rows) + 1) // 2]
+        others = draw(run, len(rows))
+        member_inputs, member_labels = run.prepare(run.inputs[rows]), run.labels[rows]
+        other_inputs, other_labels = run.take_inference(others)
+        run.model.eval()
+        with torch.no_grad():
+            both = run.forward(
+                torch.cat([member_inputs, other_inputs]), torch.cat([member_labels, other_labels])
+            )
+        run.model.train()
+        count = len(rows)
+        members = Batch(both.logits[:count], member_labels, parts=run.parts)
+        loss = self.attack_loss(members, Batch(both.logits[count:], other_labels))
+        optimizer: Any = run.part_optimizer
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def _shown(self, logits: Tensor) -> Tensor:
+        return logits if self.options.advreg_input == "logits" else F.softmax(logits, dim=1)
+
+
+def _of(parts: nn.Module | None) -> nn.Module:
+    if parts is None:
+        raise ValueError("AdvReg needs Batch.parts, the attacker net of `make_parts`")
+    return parts
+
+
+@contextmanager
+def _fixed(module: nn.Module) -> Iterator[None]:
+    """No gradients for a module's own parameters: the classifier's step needs none."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

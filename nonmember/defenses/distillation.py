@@ -1,0 +1,96 @@
+"""Self-distillation: a second model of the same architecture learns from the first one's answers.
+
+Paper: RelaxLoss (Chen, Yu and Fritz, ICLR 2022), Eq. 17–18:
+
+    α·T²·KL + (1 − α)·CE, both softmaxes of the KL at temperature T
+
+Changes the phases: the fleet trains and stores the teacher, an undefended model of the same rows
+and seed (the one of the `undefended` arm, where there is one); the student starts afresh.
+`distill_alpha = 0` is plain training.
+
+Where we read the paper against its letter: Eq. 17 prints the student as the first argument of the
+KL divergence; Hinton et al. and common code have KL(teacher ‖ student), which we take, as the mean
+over the batch. The paper is silent on the teacher's mode and data: it answers in evaluation mode,
+for the batch as the student sees it, augmentation included.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._inference import answers
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run, Task
+
+
+class Distillation(Defense):
+    """Trains a student on labels and on a teacher's softened answers."""
+
+    paper = (
+        "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, "
+        "https://arxiv.org/abs/1503.02531; Eq. 17 of RelaxLoss, https://arxiv.org/abs/2207.05801"
+    )
+    changes = "phases, loss"
+    limits = "The teacher's answers on members still carry membership (SELENA avoids that)."
+
+    class Options(Settings):
+        """Settings of distillation."""
+
+        distill_alpha: float = Field(0.5, ge=0, le=1, description="weight of the teacher's answers")
+        distill_temperature: float = Field(
+            2.0, gt=0, description="softens both answers (RelaxLoss tries 1 2 5 10 20 50 100)"
+        )
+
+    def requires(self, task: Task) -> dict[str, Task]:
+        """The teacher: the same task, undefended."""
+        from nonmember.training import renamed
+
+        if self.options.distill_alpha == 0:
+            return {}
+        name = f"{task.name}: teacher"
+        return {"teacher": renamed(task, name=name, defense={"name": "none"})}
+
+    def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Without augmentation the teacher answers once, for all rows."""
+        if "teacher" not in required:
+            return
+        teacher = copy.deepcopy(run.model).eval().requires_grad_(False)
+        teacher.load_state_dict(required["teacher"])
+        run.memory["teacher"] = teacher
+        if run.options.augment == "none":
+            run.memory["answers"] = answers(run, teacher, run.inputs)
+
+    def loss(self, batch: Batch, teacher: Tensor | None = None) -> Tensor:
+        """The scalar of Eq. 17. teacher: (batch, classes) its logits; asked for if None."""
+        alpha, heat = self.options.distill_alpha, self.options.distill_temperature
+        plain = F.cross_entropy(batch.logits, batch.labels)
+        if alpha == 0:
+            return plain
+        if teacher is None:
+            teacher = self._ask(batch)
+        divergence = F.kl_div(
+            F.log_softmax(batch.logits / heat, dim=1),
+            F.log_softmax(teacher / heat, dim=1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return alpha * heat**2 * divergence + (1 - alpha) * plain
+
+    def _ask(self, batch: Batch) -> Tensor:
+        if batch.run is None or "teacher" not in batch.run.memory:
+            raise ValueError("Distillation.loss needs the teacher's logits, found None")
+        memory = batch.run.memory
+        if "answers" in memory and batch.rows is not None:
+            return memory["answers"][batch.rows]
+        with torch.no_grad(), batch.run.autocast():
+            return memory["teacher"](batch.inputs).float()

@@ -1,0 +1,96 @@
+"""DMP: answer from a student that has only seen the teacher's answers on other people's data.
+
+Paper: Shejwalkar and Houmansadr, Membership Privacy for Machine Learning Models Through Knowledge
+Transfer, AAAI 2021. Changes the phases: an undefended teacher (the fleet trains and stores it; it
+is the undefended model itself) answers the inference set, the samples with the lowest entropy of
+the answer are the reference set, and a fresh student minimises
+
+    T² · KL(softmax(teacher / T) ‖ softmax(student / T)), batch mean
+
+on them. No member reaches the student. Their synthetic reference data from a GAN is not here.
+
+Where the paper is silent: the student has the epochs, learning rate and augmentation of `train`;
+the teacher answers the plain sample once, without augmentation. The curve's accuracy is measured
+on the reference set. `dmp_share = 1` takes the whole inference set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._inference import answers
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run, Task
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """(n, classes) logits -> (n,) float64 entropy of their softmax, nats."""
+    log_p = F.log_softmax(logits.double(), dim=1)
+    return -(log_p.exp() * log_p).sum(dim=1)
+
+
+def distil_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(teacher ‖ student) of two (batch, classes) logits at a temperature, batch mean."""
+    return temperature**2 * F.kl_div(
+        F.log_softmax(student / temperature, dim=1),
+        F.log_softmax(teacher / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+class DMP(Defense):
+    """Distillation for membership privacy."""
+
+    needs_inference = True
+    paper = (
+        "Shejwalkar and Houmansadr 2021, Membership Privacy for Machine Learning Models Through "
+        "Knowledge Transfer, AAAI, https://arxiv.org/abs/1906.06589"
+    )
+    changes = "phases, data, loss"
+    limits = "As accurate as the inference set is large; that set becomes the training set."
+
+    class Options(Settings):
+        """Settings of DMP."""
+
+        dmp_share: float = Field(
+            0.8, gt=0, le=1, description="share of the inference set, lowest entropy first"
+        )
+        dmp_temperature: float = Field(1.0, gt=0, description="softens both models' answers")
+
+    def requires(self, task: Task) -> dict[str, Task]:
+        """The teacher: the undefended model of the same task."""
+        from nonmember.training import renamed
+
+        return {"teacher": renamed(task, name=f"{task.name}: teacher", defense={"name": "none"})}
+
+    def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Let the teacher answer, choose the reference set and make it the training set."""
+        initial = {name: value.clone() for name, value in run.model.state_dict().items()}
+        run.model.load_state_dict(required["teacher"])
+        taught = answers(run, run.model, run.inference_inputs)
+        run.model.load_state_dict(initial)
+        count = max(2, round(self.options.dmp_share * len(taught)))
+        chosen = entropy(taught).argsort(stable=True)[:count].sort().values
+        run.inputs, run.labels = run.inference_inputs[chosen], run.inference_labels[chosen]
+        run.memory["teacher"] = taught[chosen]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Reads logits, and the teacher's answers on `rows` from the run."""
+        if batch.run is None or batch.rows is None:
+            raise ValueError("DMP.loss needs Batch.run and Batch.rows; elsewhere use distil_loss")
+        taught = batch.run.memory["teacher"][batch.rows]
+        return distil_loss(batch.logits, taught, self.options.dmp_temperature)
+
+    def facts(self, run: Run) -> dict[str, float]:
+        """How many samples the student was taught on."""
+        return {"reference_samples": float(len(run.labels))}

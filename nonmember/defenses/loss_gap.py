@@ -1,0 +1,75 @@
+"""Loss gap: add the difference of the members' and the inference set's mean loss to the loss.
+
+Paper: Hu, Zhang and Wei, Privacy-aware Sparsity Tuning, Appendix B (the comparison to PAST).
+Changes the loss, `CE + gap_lambda · |mean CE of the batch − mean CE of as many non-members|`.
+`gap_lambda = 0` is plain cross-entropy.
+
+Where the paper is silent: the non-members are drawn from the inference set anew in every step and
+gradient flows through their loss too (it is what makes the inference set leak, Fig. 8); in batch
+norm they are a batch of their own and leave the running statistics alone; the penalty starts after
+`gap_warmup` epochs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._inference import answers, draw, forward_inference
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run
+
+
+class LossGap(Defense):
+    """The gap itself as penalty. In a loop of your own give `loss` the batch of non-members."""
+
+    needs_inference = True
+    paper = (
+        "Hu, Zhang and Wei 2024, Defending Membership Inference Attacks via Privacy-aware "
+        "Sparsity Tuning, Appendix B, https://arxiv.org/abs/2410.06814"
+    )
+    changes = "loss"
+    limits = "The inference set is trained on and leaks like the members: see its own loss."
+
+    class Options(Settings):
+        """Settings of the loss gap; the paper names no values."""
+
+        gap_lambda: float = Field(1.0, ge=0, description="weight of the gap")
+        gap_warmup: int = Field(0, ge=0, description="epochs of plain cross-entropy first")
+
+    def loss(self, batch: Batch, others: Batch | None = None) -> Tensor:
+        """The scalar to minimise. others: non-members; drawn from `batch.run` if None.
+
+        Raises ValueError without either.
+        """
+        members = F.cross_entropy(batch.logits, batch.labels)
+        if self.options.gap_lambda == 0 or batch.epoch <= self.options.gap_warmup:
+            return members
+        if others is None:
+            if batch.run is None:
+                raise ValueError("LossGap.loss needs a batch of non-members, found None")
+            others = forward_inference(batch.run, draw(batch.run, len(batch.labels)))
+        gap = (members - F.cross_entropy(others.logits, others.labels)).abs()
+        return members + self.options.gap_lambda * gap
+
+    def facts(self, run: Run) -> dict[str, float]:
+        """Mean loss (nats) and accuracy of members and inference set, in evaluation mode.
+
+        An inference set that does better than the test set has leaked.
+        """
+        known = {
+            "members": (run.inputs, run.labels),
+            "inference": (run.inference_inputs, run.inference_labels),
+        }
+        found = {}
+        for name, (raw, labels) in known.items():
+            logits = answers(run, run.model, raw)
+            found[f"{name}_loss"] = float(F.cross_entropy(logits, labels))
+            found[f"{name}_accuracy"] = float((logits.argmax(dim=1) == labels).float().mean())
+        return found

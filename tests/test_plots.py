@@ -1,0 +1,236 @@
+"""Pictures and headline files from small made-up evidence: written, reproducible, true."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from nonmember import audit, files, metrics, plots, statistics
+from nonmember.evidence import View
+from nonmember.plots import _style, roc, samples
+from stages import plot
+
+N, CLASSES = 120, 4
+ATTACKS = {"loss": {}, "entropy": {}, "grad_x_l2": {}}
+
+
+def make_signals(seed: int, gap: float) -> dict[str, np.ndarray]:
+    """A target and a shadow whose logit of the true class is `gap` higher for members."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(N) % CLASSES
+    membership = np.stack([np.arange(N) // CLASSES % 2, (np.arange(N) // CLASSES + 1) % 2])
+    logits = rng.normal(size=(2, N, CLASSES))
+    logits[:, np.arange(N), labels] += gap * membership
+    return {
+        "sample_ids": np.arange(N),
+        "labels": labels,
+        "membership": membership.astype(np.int8),
+        "logits": logits.astype(np.float32),
+        "feature_norm": rng.uniform(1, 5, (2, N)).astype(np.float32),
+        "grad_x_l2": np.exp(rng.normal(size=(2, N)) - gap * membership).astype(np.float32),
+    }
+
+
+def fill(folder: Path) -> None:
+    """What the stages before `plot` leave behind, made by the same functions."""
+    options = {"seed": 0, "attacks": ATTACKS, "metrics": {"min_false_positives": 3}}
+    files.write_json(folder / "data/config/attacks.json", options)
+    for number, (arm, defense, gap) in enumerate(
+        [("undefended", "none", 3.0), ("defended", "crl", 0.5)]
+    ):
+        for name, array in make_signals(number, gap).items():
+            files.write_array(folder / f"data/signals/{arm}/{name}.npy", array)
+        evidence = plot.Evidence(folder / f"data/signals/{arm}")
+        scores = audit.score(evidence, evidence, ATTACKS, 0)
+        truth = audit.truth(evidence)
+        report: dict[str, Any] = {"model": audit.behaviour(evidence.target), "duplicates": 0}
+        report["adaptive"] = audit.numbers(scores, truth, truth, CLASSES, options["metrics"])
+        if arm == "defended":
+            report["non_adaptive"] = report["adaptive"]
+        kept = {f"adaptive.{name}": values for name, values in scores.items()}
+        files.write_arrays(folder / f"data/scores/{arm}.npz", {**truth, **kept})
+        files.write_json(folder / f"data/config/{arm}.json", {"defense": {"name": defense}})
+        files.write_json(folder / f"metrics/{arm}/attacks.json", report)
+        curve = [{"epoch": e, "loss": 1 / e, "accuracy": 1 - 1 / e, "lr": 0.1} for e in (1, 2, 3)]
+        files.write_json(folder / f"models/{arm}/target.json", {"curve": curve})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("project")
+    fill(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        plot.main()
+        yield folder
+
+
+@pytest.fixture
+def arms(made: Path) -> list[plots.Arm]:
+    return [plot.load(name) for name in plot.ARMS]
+
+
+@pytest.mark.parametrize("name", plots.PICTURES)
+def test_every_picture_is_written_and_reproducible(made: Path, name: str, arms) -> None:
+    """A real PNG 1280 pixels wide, and the same bytes again, whatever the global settings."""
+    import matplotlib as mpl
+
+    picture = (made / f"metrics/plots/{name}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20], "big") == 1280
+    assert b"matplotlib" not in picture.lower()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        assert plots.draw(name, arms, 3) == picture
+
+
+@pytest.mark.parametrize("name", sorted(set(plots.PICTURES) - {"training"}))
+def test_a_picture_depends_on_its_numbers(name: str, arms) -> None:
+    """The arms exchanged: the picture must change."""
+    one, two = arms
+    swapped = [
+        plots.Arm(a.name, a.defense, b.audit, b.scores, b.view, b.curve)
+        for a, b in ((one, two), (two, one))
+    ]
+    assert plots.draw(name, swapped, 3) != plots.draw(name, arms, 3)
+
+
+def test_summary_is_the_headline_of_each_arm(made: Path) -> None:
+    summary = files.read_json(made / "metrics/summary.json")
+    for arm in plot.ARMS:
+        report = files.read_json(made / f"metrics/{arm}/attacks.json")
+        assert summary[arm] == audit.headline(report)
+        worst = max(numbers["auc"] for numbers in report["adaptive"].values())
+        assert summary[arm]["worst_auc"] == worst
+    assert summary["undefended"] != summary["defended"]
+
+
+def test_tradeoff_is_the_defended_arm(made: Path) -> None:
+    [row] = files.read_json(made / "metrics/tradeoff.json")
+    headline = files.read_json(made / "metrics/summary.json")["defended"]
+    assert row == {
+        "defense": "crl",
+        "test_acc": headline["test_acc"],
+        "worst_auc": headline["worst_auc"],
+    }
+
+
+def test_roc_csv_holds_the_strongest_attack_of_each_arm(made: Path, arms) -> None:
+    rows = list(csv.DictReader((made / "metrics/roc.csv").open()))
+    summary = files.read_json(made / "metrics/summary.json")
+    assert list(rows[0]) == ["fpr", "tpr", "arm", "attack"]
+    for arm in arms:
+        mine = [row for row in rows if row["arm"] == arm.name]
+        assert {row["attack"] for row in mine} == {summary[arm.name]["worst_auc_attack"]}
+        x, y = (np.array([float(row[key]) for row in mine]) for key in ("fpr", "tpr"))
+        assert 2 <= len(mine) <= roc.POINTS
+        assert (np.diff(x) > 0).all()
+        assert (np.diff(y) >= 0).all()
+        assert x[0] > 0
+        assert (x[-1], y[-1]) == (1, 1)
+
+
+@pytest.mark.parametrize("decimals", [8, 1])
+def test_roc_points_lie_on_the_curve(decimals: int) -> None:
+    """Equal to scikit-learn's curve and to metrics.tpr_at_fpr, with equal scores too."""
+    rng = np.random.default_rng(0)
+    member = rng.random(2000) < 0.4
+    scores = (rng.normal(size=2000) + member).round(decimals)
+    x, y = roc.curve(scores, member, points=50)
+    assert len(x) <= 50
+    fpr, tpr, _ = roc_curve(member, scores, drop_intermediate=False)
+    twin = [tpr[fpr <= allowed + 1e-12].max() for allowed in x]
+    np.testing.assert_allclose(y, twin, atol=1e-12)
+    for allowed, found in zip(x[:-1], y[:-1], strict=True):
+        assert metrics.tpr_at_fpr(scores, member, allowed, 1).value == pytest.approx(found)
+
+
+def test_roc_of_perfect_reversed_and_constant_scores() -> None:
+    member = np.arange(20) < 10
+    perfect = np.where(member, 1.0, 0.0)
+    for scores, expected in ((perfect, 1.0), (-perfect, 0.0), (np.zeros(20), 0.0)):
+        x, y = roc.curve(scores, member)
+        assert (y[:-1] == expected).all()
+        assert (x[-1], y[-1]) == (1, 1)
+
+
+def test_distance_is_one_minus_the_margin_and_does_not_saturate() -> None:
+    rng = np.random.default_rng(0)
+    view = View(np.arange(50), np.zeros(50, int), rng.normal(size=(50, 5)).astype(np.float32))
+    margin = statistics.margin(view.log_probs)
+    np.testing.assert_allclose(samples.distance_left(view), 1 - margin, rtol=1e-9)
+    sure = View(np.arange(1), np.zeros(1, int), np.array([[100.0, 0.0]], np.float32))
+    assert statistics.margin(sure.log_probs) == [1.0]
+    np.testing.assert_allclose(samples.distance_left(sure), 2 * np.exp(-100.0))
+
+
+def test_clipped_samples_are_said() -> None:
+    assert samples._clipped([np.array([0.0, 1.0]), np.array([1e-300])]).startswith(" (2 samples")
+    assert samples._clipped([np.array([1.0])]) == ""
+
+
+@pytest.mark.parametrize("name", ["loss", "boundary", "origin_boundary"])
+def test_saturated_models_can_be_drawn(arms, name: str) -> None:
+    """Losses of exactly 0 and one value for all samples."""
+    sure = np.zeros((N, CLASSES), np.float32)
+    view = arms[0].view
+    sure[np.arange(N), view.labels] = 2000
+    view = View(view.ids, view.labels, sure, view.norms, view.member)
+    arm = plots.Arm("defended", "crl", arms[0].audit, arms[0].scores, view, arms[0].curve)
+    assert plots.draw(name, [arm]).startswith(b"\x89PNG")
+
+
+def test_missing_feature_norm_and_membership_are_named(arms) -> None:
+    arm, view = arms[0], arms[0].view
+    blind = View(view.ids, view.labels, view.logits, {}, view.member)
+    with pytest.raises(ValueError, match="undefended: no signal feature_norm; run the stage"):
+        plots.draw(
+            "origin_boundary",
+            [plots.Arm(arm.name, arm.defense, arm.audit, arm.scores, blind, arm.curve)],
+        )
+    unknown = View(view.ids, view.labels, view.logits, view.norms)
+    with pytest.raises(ValueError, match="undefended: the view's member must be known, got None"):
+        plots.draw(
+            "loss", [plots.Arm(arm.name, arm.defense, arm.audit, arm.scores, unknown, arm.curve)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5123, "0.51"), (9.7e-5, r"$9.7 \times 10^{-5}$"), (0.0, "0")]
+)
+def test_numbers_are_written_out(value: float, text: str) -> None:
+    assert _style.number(value) == text
+
+
+def test_importing_loads_no_matplotlib() -> None:
+    code = "import sys, nonmember.plots; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["roc_loglog", "tradeoff"])
+def test_templates_are_filled_by_dvc(made: Path, tmp_path: Path, name: str) -> None:
+    """No anchor of ours is left, and the data is in."""
+    from dvc_render.vega import VegaRenderer
+
+    folder = Path(__file__).parent.parent / ".dvc/plots"
+    shutil.copy(folder / f"{name}.json", tmp_path)
+    rows: list[dict[str, Any]] = files.read_json(made / "metrics/tradeoff.json")
+    x, y = "test_acc", "worst_auc"
+    if name == "roc_loglog":
+        rows, x, y = list(csv.DictReader((made / "metrics/roc.csv").open())), "fpr", "tpr"
+    rows = [{**row, "rev": "workspace"} for row in rows]
+    properties = {"template": name, "template_dir": str(tmp_path), "x": x, "y": y, "title": "t"}
+    filled = VegaRenderer(rows, name, **properties).get_filled_template()
+    text = json.dumps(filled)
+    assert "DVC_METRIC" not in text
+    assert filled["data"]["values"] == rows
+    assert x in text.replace(json.dumps(rows), "")
