@@ -75,7 +75,7 @@ class _Checker:
         model = self._part("model", architectures)
         defense = self._part("defense", defenses)
         chosen = self._attacks()
-        self._enough_shadows(chosen, fixed["shadows"])
+        self._possible(chosen, fixed["shadows"])
         self._together(dataset, model, defense, fixed)
         if self.problems:
             return {}
@@ -146,9 +146,12 @@ class _Checker:
         self.problems.extend(f"attacks.names: '{name}' is there twice" for name in doubles)
         return chosen
 
-    def _enough_shadows(self, chosen: dict[str, Any], shadows: ShadowOptions | None) -> None:
-        for name in chosen if shadows is not None else ():
-            least = attacks.get(name).min_shadows
+    def _possible(self, chosen: dict[str, Any], shadows: ShadowOptions | None) -> None:
+        """What each chosen attack says of its own settings and of the number of shadows."""
+        for name, options in chosen.items():
+            attack = attacks.get(name)(**options)
+            self.problems.extend(attack.check())
+            least = attack.min_shadows
             if shadows is not None and shadows.count < least:
                 self.problems.append(
                     f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from nonmember import compute, files, fleet, prepared, signals
 from nonmember.compute import ComputeOptions
@@ -57,8 +58,14 @@ def extract(
         (number, task, str(path), str(data), str(temporary), tuple(names), slots, locks)
         for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
     ]
-    for _ in compute.spread(options, _extract_one, calls):
-        pass
+    try:
+        for _ in compute.spread(options, _extract_one, calls):
+            pass
+    except (MemoryError, TerminatedWorkerError) as error:
+        raise RuntimeError(
+            f"a worker died while extracting signals ({type(error).__name__}), most likely for "
+            "lack of memory: lower compute.workers"
+        ) from error
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 

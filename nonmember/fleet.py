@@ -190,6 +190,7 @@ def _train_wave(
     label: str,
 ) -> None:
     board = Board(store.folder.parent / "progress" / f"{os.getpid()}")
+    board.clear()  # of a killed run that had the same process id
     calls = [(key, task, str(data), store, slots, board) for key, task in wave.items()]
     names = {key: task.name for key, task in wave.items()}
     try:
@@ -231,7 +232,8 @@ def _train_one(
             needed = task.build_defense().requires(task)
             required = {name: store.get(fingerprint(t)) for name, t in needed.items()}
             began = time.perf_counter()
-            trained = train(task, _prepared(data), required, device, board.reporter(key))
+            known = _prepared(data, task.data)
+            trained = train(task, known, required, device, board.reporter(key))
             store.put(key, task, trained)
             board.log(key, task.name, time.perf_counter() - began)
         except MemoryError as error:
@@ -250,7 +252,8 @@ def _first_line(task: Task, error: Exception) -> str:
 
 
 @lru_cache(maxsize=2)
-def _prepared(folder: str) -> prepared.Prepared:
+def _prepared(folder: str, sha256: str) -> prepared.Prepared:
+    """The data a worker trains on, opened once; `sha256` tells one content from the next."""
     return prepared.load(folder)
 
 

@@ -59,6 +59,11 @@ class TrainOptions(Settings):
     def _consistent(self) -> TrainOptions:
         if self.schedule == "cosine" and isinstance(self.lr, dict):
             raise ValueError("train.schedule: cosine needs a single number as train.lr")
+        if isinstance(self.lr, dict) and max(self.lr) >= self.epochs:
+            raise ValueError(
+                f"train.lr: epoch {max(self.lr)} is never reached, train.epochs is {self.epochs} "
+                "(epochs count from 0)"
+            )
         if self.nesterov and self.momentum == 0:
             raise ValueError("train.nesterov: needs train.momentum > 0")
         return self
@@ -233,15 +238,17 @@ class Run:
 
     def _one_epoch(self, batch_size: int) -> tuple[float, float]:
         self.model.train()
-        seen = 0
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        hits = torch.zeros((), dtype=torch.int64, device=self.device)
+        sizes, losses, hits = [], [], []
         for rows in self.defense.rows(self, batch_size):
             loss, batch = self.defense.update(self, rows)
-            seen += len(rows)
-            loss_sum += loss.detach() * len(rows)
-            hits += (batch.logits.detach().argmax(dim=1) == batch.labels).sum()
-        return loss_sum.item() / max(seen, 1), hits.item() / max(seen, 1)
+            sizes.append(len(rows))
+            losses.append(loss.detach())
+            hits.append((batch.logits.detach().argmax(dim=1) == batch.labels).sum())
+        if not sizes:
+            return 0.0, 0.0
+        weights = torch.tensor(sizes, dtype=torch.float64)
+        loss_sum = (torch.stack(losses).cpu().double() * weights).sum()
+        return float(loss_sum / weights.sum()), float(torch.stack(hits).sum() / weights.sum())
 
     def shuffled(self, batch_size: int) -> list[Tensor]:
         """All training rows once, in random order, in batches."""
@@ -305,8 +312,6 @@ def crop_flip(images: Tensor, generator: torch.Generator, pad: int = 4) -> Tenso
 def seed_all(seed: int) -> torch.Generator:
     """Seed torch's global generators and return a CPU generator of its own for the data order."""
     torch.manual_seed(seed)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
     return torch.Generator().manual_seed(seed)
 
 
@@ -320,11 +325,14 @@ def train(
     """Train the task's model on the task's rows.
 
     required: finished trainings of `defense.requires(task)`, by the same names.
-    Raises FloatingPointError if the loss stops being finite.
+    Raises FloatingPointError if the loss stops being finite, ValueError if `prepared` is not the
+    data that the task was made for.
     """
     defense = task.build_defense()
     place = torch.device(device)
-    with torch.random.fork_rng():
+    if task.data != prepared.sha256:
+        raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")
+    with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         generator = seed_all(task.seed)
         model = task.build_model(prepared.shape, prepared.classes).to(place)
         feature_dim = last_linear(model).in_features

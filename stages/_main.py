@@ -25,7 +25,7 @@ def run(main: Callable[..., Any], doc: str | None, arm: bool = False) -> None:
     except KeyboardInterrupt:
         print("interrupted; finished models are kept: run `dvc repro` again", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if os.environ.get("NONMEMBER_DEBUG"):
             raise
         print(f"error: {error}", file=sys.stderr)

@@ -28,6 +28,10 @@ class Attack:
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)
 
+    def check(self) -> list[str]:
+        """What is impossible about the options: `attacks.key: problem` lines."""
+        return []
+
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Learn from views whose `member` is known: one a shadow model."""
 

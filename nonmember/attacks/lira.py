@@ -36,6 +36,15 @@ class LikelihoodRatio(Attack):
             "fixed", description="one variance for all samples (paper: below 64 models) or one each"
         )
 
+    def check(self) -> list[str]:
+        """Online, some shadows must have seen the sample: no split scheme provides that."""
+        if self.options.lira_mode == "offline":
+            return []
+        return [
+            "attacks.lira_mode: online needs shadows that train on the target's samples, which no "
+            "split.scheme provides; use offline"
+        ]
+
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""
         value = _log_odds(view)

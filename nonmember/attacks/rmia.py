@@ -36,6 +36,15 @@ class Rmia(Attack):
             0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
         )
 
+    def check(self) -> list[str]:
+        """Online, some shadows must have seen the sample: no split scheme provides that."""
+        if self.options.rmia_mode == "offline":
+            return []
+        return [
+            "attacks.rmia_mode: online needs shadows that train on the target's samples, which no "
+            "split.scheme provides; use offline"
+        ]
+
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64 in [0, 1]. ValueError without reference models."""
         ratio = self.log_ratio(view)

@@ -20,15 +20,18 @@ CHUNK = 2048  # samples of one forward pass without gradient
 
 
 def own_stream(run: Run, purpose: int) -> torch.Generator:
-    """A random stream beside the one that orders the data, so that drawing leaves that order."""
-    seed = np.random.SeedSequence([run.task.seed, purpose]).generate_state(1)[0]
-    return torch.Generator().manual_seed(int(seed))
+    """The run's random stream for a purpose, beside the one that orders the data: drawing from it
+    leaves that order alone."""
+    key = f"stream {purpose}"
+    if key not in run.memory:
+        seed = np.random.SeedSequence([run.task.seed, purpose]).generate_state(1)[0]
+        run.memory[key] = torch.Generator().manual_seed(int(seed))
+    return run.memory[key]
 
 
 def draw(run: Run, count: int) -> Tensor:
     """(count,) random rows of the inference set, with replacement."""
-    stream = run.memory.setdefault("inference_stream", own_stream(run, 1))
-    rows = torch.randint(len(run.inference_labels), (count,), generator=stream)
+    rows = torch.randint(len(run.inference_labels), (count,), generator=own_stream(run, 1))
     return rows.to(run.device)
 
 
@@ -37,11 +40,10 @@ def draw_like(run: Run, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns (batch,) rows and (batch,) whether the inference set has that class at all.
     """
-    stream = run.memory.setdefault("inference_stream", own_stream(run, 1))
     order = run.inference_labels.argsort(stable=True)
     counts = torch.bincount(run.inference_labels, minlength=run.classes)
     begins = counts.cumsum(0) - counts
-    u = torch.rand(len(labels), generator=stream, dtype=torch.float64).to(run.device)
+    u = torch.rand(len(labels), generator=own_stream(run, 1), dtype=torch.float64).to(run.device)
     picks = begins[labels] + (u * counts[labels]).long()
     return order[picks.clamp(max=len(order) - 1)], counts[labels] > 0
 
@@ -52,7 +54,7 @@ def forward_inference(run: Run, rows: Tensor) -> Batch:
 
     raw = run.inference_inputs[rows]
     if run.options.augment == "crop_flip":
-        raw = crop_flip(raw, run.memory.setdefault("inference_stream", own_stream(run, 1)))
+        raw = crop_flip(raw, own_stream(run, 1))
     with frozen_statistics(run.model):
         return run.forward(run.prepare(raw), run.inference_labels[rows])
 

@@ -11,16 +11,17 @@ and the classifier minimise CE + alpha · mean log h. `published`, their code: s
 attacker, CE + alpha · (mean h − 1/2) for the classifier. Their code also shows the attacker logits
 (`advreg_input: logits`); the text says predictions. One round is `advreg_attack_steps` steps of
 the attacker, each on half a batch of members and as many others, then `advreg_classifier_steps`
-of the classifier; in the first `advreg_warmup` epochs the classifier minimises CE alone while the
-attacker trains. The attacker sees the classifier in evaluation mode. Published code takes 5 to 13
+of the classifier; for a share `advreg_warmup` of the epochs the classifier first minimises CE
+alone while the attacker trains (published code: one epoch). The attacker sees the classifier in evaluation mode. Published code takes 5 to 13
 attacker steps a classifier step; the attacker is larger than many a classifier, so the default is
-one in eight. RelaxLoss tries alpha .8–1.8.
+one in sixteen. RelaxLoss tries alpha .8–1.8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -59,7 +60,7 @@ class _Attacker(nn.Module):
 def _dense(*widths: int) -> nn.Sequential:
     layers = [
         layer
-        for before, after in zip(widths, widths[1:], strict=False)
+        for before, after in pairwise(widths)
         for layer in (nn.Linear(before, after), nn.ReLU())
     ]
     return nn.Sequential(*layers)
@@ -83,8 +84,10 @@ class AdvReg(Defense):
             3.0, ge=0, description="weight of the attacker's gain (Texas 2, CIFAR-100 6)"
         )
         advreg_attack_steps: int = Field(1, ge=0, description="attacker steps a round")
-        advreg_classifier_steps: int = Field(8, ge=1, description="classifier steps a round")
-        advreg_warmup: int = Field(1, ge=0, description="epochs of plain cross-entropy first")
+        advreg_classifier_steps: int = Field(16, ge=1, description="classifier steps a round")
+        advreg_warmup: float = Field(
+            0.25, ge=0, lt=1, description="share of the epochs with plain cross-entropy first"
+        )
         advreg_lr: float = Field(0.001, gt=0, description="Adam learning rate of the attacker")
         advreg_objective: Literal["paper", "published"] = Field(
             "paper", description="paper: logarithmic gain; published: as their code"
@@ -102,15 +105,20 @@ class AdvReg(Defense):
         return PartOptions(lr=self.options.advreg_lr, optimizer="adam")
 
     def loss(self, batch: Batch) -> Tensor:
-        """The classifier's loss. Reads logits, labels, epoch, parts."""
+        """The classifier's loss. Reads logits, labels, parts, and for the warm-up epoch and run."""
         o = self.options
         loss = F.cross_entropy(batch.logits, batch.labels)
-        if o.advreg_alpha == 0 or batch.epoch <= o.advreg_warmup:
+        if o.advreg_alpha == 0 or self._warming_up(batch):
             return loss
         score = _of(batch.parts)(self._shown(batch.logits), batch.labels)
         if o.advreg_objective == "paper":
             return loss + o.advreg_alpha * F.logsigmoid(score).mean()
         return loss + o.advreg_alpha * (score.sigmoid().mean() - 0.5)
+
+    def _warming_up(self, batch: Batch) -> bool:
+        """Whether the epoch belongs to the warm-up; without a run there is none."""
+        epochs = batch.run.task.train.epochs if batch.run is not None else 0
+        return batch.epoch <= self.options.advreg_warmup * epochs
 
     def attack_loss(self, members: Batch, others: Batch) -> Tensor:
         """The attacker's loss on as many members as others; no gradient reaches the classifier."""

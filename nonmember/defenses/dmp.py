@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor

@@ -85,10 +85,9 @@ class MixupMMD(Defense):
         if alpha == 0:
             return super().batch(run, rows)
         shares = run.memory.setdefault("shares", np.random.default_rng([run.task.seed, 2]))
-        stream = run.memory.setdefault("partners", own_stream(run, 2))
         inputs, labels = run.take(rows)
         share = float(shares.beta(alpha, alpha))
-        partner = torch.randperm(len(rows), generator=stream).to(run.device)
+        partner = torch.randperm(len(rows), generator=own_stream(run, 2)).to(run.device)
         run.memory["mixed"] = (labels[partner], share)
         return run.forward(share * inputs + (1 - share) * inputs[partner], labels, rows)
 

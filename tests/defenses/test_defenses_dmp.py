@@ -1,0 +1,88 @@
+"""DMP: whom the student learns from, and the loss by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from nonmember.defenses import DMP, Batch
+from nonmember.defenses.dmp import distil_loss, entropy
+from nonmember.fleet import fingerprint
+from nonmember.training import restore
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tiny.save(tmp_path_factory.mktemp("dmp"))
+
+
+def softmax(row: list[float], t: float) -> list[float]:
+    total = sum(math.exp(v / t) for v in row)
+    return [math.exp(v / t) / total for v in row]
+
+
+@pytest.mark.parametrize("t", [1.0, 3.0])
+def test_the_loss_is_kl_at_a_temperature_averaged_over_the_batch(t):
+    rng = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 4, 3, generator=rng, dtype=torch.float64)
+    total = 0.0
+    for s, g in zip(student.tolist(), teacher.tolist(), strict=True):
+        p, q = softmax(g, t), softmax(s, t)
+        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    assert distil_loss(student, teacher, t).item() == pytest.approx(t**2 * total / 4)
+
+
+def test_entropy_of_the_uniform_and_of_the_certain():
+    found = entropy(torch.tensor([[0.0, 0, 0], [50.0, 0, 0]]))
+    assert found.tolist() == pytest.approx([math.log(3), 0], abs=1e-12)
+
+
+def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(table):
+    task = tiny.task(table, {"name": "dmp", "dmp_share": 0.5})
+    seen: list[Batch] = []
+
+    class Spy(DMP):
+        def loss(self, batch: Batch) -> torch.Tensor:
+            seen.append(batch)
+            return super().loss(batch)
+
+    needs = {k: tiny.train_with_needs(t, table) for k, t in DMP().requires(task).items()}
+    object.__setattr__(task, "build_defense", lambda: Spy(dmp_share=0.5))
+    from nonmember.training import train
+
+    result = train(task, table, needs)
+    inputs, labels = table.take(task.inference_rows)
+    teacher_task = DMP().requires(task)["teacher"]
+    with torch.no_grad():
+        answers = restore(teacher_task, needs["teacher"], table)(table.normalise(inputs))
+    doubt = entropy(answers).numpy()
+    count = round(0.5 * len(labels))
+    wanted = np.sort(np.argsort(doubt, kind="stable")[:count])
+    run = seen[0].run
+    assert torch.equal(run.inputs, inputs[wanted])
+    torch.testing.assert_close(run.memory["teacher"], answers[wanted])
+    assert result.facts == {"reference_samples": float(count)}
+
+
+def test_the_teacher_is_the_undefended_model_itself(table):
+    teacher = DMP().requires(tiny.task(table, {"name": "dmp"}))["teacher"]
+    assert fingerprint(teacher) == fingerprint(tiny.task(table))
+    assert teacher.name == "tiny target: teacher"
+
+
+def test_the_student_starts_afresh_not_from_the_teacher(table):
+    """With a learning rate of next to nothing it stays where an undefended training starts."""
+    slow = tiny.task(table, {"name": "dmp"}, lr=1e-12)
+    student = tiny.train_with_needs(slow, table)
+    model, _, _ = tiny.start(slow, table)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(student.weights[key], value)
+
+
+def test_a_loop_without_a_run_is_told():
+    with pytest.raises(ValueError, match="distil_loss"):
+        DMP().loss(Batch(torch.zeros(2, 3), torch.tensor([0, 1])))

@@ -1,0 +1,177 @@
+"""PAST against a transcription of Eq. 3–4, and its place on top of other defenses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import nn
+
+from nonmember import fleet
+from nonmember.compute import ComputeOptions
+from nonmember.defenses import PAST, Batch
+from nonmember.defenses import past as module
+from nonmember.defenses._inference import draw
+from nonmember.defenses.past import layers, sensitivity, shrink
+
+TINY = {"past_lambda": 0.01, "past_epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tiny.save(tmp_path_factory.mktemp("past"))
+
+
+def tuned(table, **options):
+    task = tiny.task(table, {"name": "past", **TINY, **options})
+    return task, tiny.train_with_needs(task, table)
+
+
+def test_sensitivity_is_eq_3_within_a_layer():
+    weight, bias = torch.tensor([[1.0, -2.0], [0.0, 4.0]]), torch.tensor([-3.0, 0.0])
+    total = sum(abs(v) for v in [1, -2, 0, 4, -3, 0])
+    by_hand = [6 * abs(v) / total for v in [1, -2, 0, 4, -3, 0]]
+    gamma = sensitivity([weight, bias])
+    assert torch.cat([g.flatten() for g in gamma]).tolist() == pytest.approx(by_hand)
+    assert sum(g.sum() for g in gamma) == pytest.approx(6)
+
+
+def test_a_layer_without_gradient_is_not_penalised():
+    assert sensitivity([torch.zeros(3)])[0].tolist() == [0, 0, 0]
+
+
+def test_layers_keep_weight_and_bias_together_and_leave_nothing_out():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.BatchNorm1d(3))
+    groups = layers(model)
+    assert [[tuple(p.shape) for p in group] for group in groups] == [[(3, 2), (3,)], [(3,), (3,)]]
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+def test_one_step_is_the_gradient_of_the_transcribed_objective(table, norm, monkeypatch):
+    """θ − lr · ∇[CE + lambda Σ γ^alpha |θ|^norm] with γ from autograd of |G| itself."""
+    alpha, strength, lr = 1.5, 0.02, 0.05
+    options = {"past_alpha": alpha, "past_lambda": strength, "past_norm": norm, "past_lr": lr}
+    task = tiny.task(table, {"name": "past", **options, "past_epochs": 1}, **tiny.ONE_STEP)
+    needs = {name: tiny.train_with_needs(t, table) for name, t in _requires(task).items()}
+    drawn: list[torch.Tensor] = []
+    monkeypatch.setattr(module, "draw", lambda run, n: drawn.append(draw(run, n)) or drawn[-1])
+    result = module_train(task, table, needs)
+    model = task.build_model(table.shape, table.classes)
+    model.load_state_dict(needs["base"].weights)
+    x, y = table.take(task.train_rows)
+    ox, oy = table.take(task.inference_rows[drawn[0].numpy()])
+    member = F.cross_entropy(model(table.normalise(x)), y)
+    gap = (member - F.cross_entropy(model(table.normalise(ox)), oy)).abs()
+    for group in layers(model):
+        gradients = torch.autograd.grad(gap, group, retain_graph=True)
+        total = sum(float(g.abs().sum()) for g in gradients)
+        count = sum(g.numel() for g in gradients)
+        for p, g in zip(group, gradients, strict=True):
+            gamma = count * g.abs() / total
+            penalty = strength * (gamma**alpha * p.abs() ** norm).sum()
+            (full,) = torch.autograd.grad(member + penalty, p, retain_graph=True)
+            name = next(k for k, v in model.named_parameters() if v is p)
+            torch.testing.assert_close(result.weights[name], p.detach() - lr * full)
+
+
+def _requires(task):
+    return task.build_defense().requires(task)
+
+
+def module_train(task, table, needs):
+    from nonmember.training import train
+
+    return train(task, table, needs)
+
+
+def test_alpha_zero_and_uniform_weights_are_plain_l1(table):
+    one, two = tuned(table, past_alpha=0.0)[1], tuned(table, past_weights="uniform")[1]
+    other = tuned(table)[1]
+    for key in one.weights:
+        assert torch.equal(one.weights[key], two.weights[key])
+    assert any(not torch.equal(one.weights[key], other.weights[key]) for key in one.weights)
+
+
+def test_lambda_zero_leaves_the_weights_to_cross_entropy(table):
+    """The same tuning by hand: the base's weights, cosine from past_lr, the same data order."""
+    task, result = tuned(table, past_lambda=0.0, past_alpha=2.5)
+    same = tuned(table, past_lambda=0.0, past_alpha=0.0, past_norm=2)[1]
+    for key, value in result.weights.items():
+        assert torch.equal(value, same.weights[key])
+    assert [row["lr"] for row in result.curve] == pytest.approx([0.01, 0.005])
+    base = tiny.train_with_needs(_requires(task)["base"], table)
+    assert any(not torch.equal(base.weights[k], v) for k, v in result.weights.items())
+
+
+def test_gamma_is_refreshed_every_k_steps_only(table, monkeypatch):
+    calls: list[int] = []
+    monkeypatch.setattr(module, "draw", lambda run, n: calls.append(n) or draw(run, n))
+    tuned(table, past_refresh=1)
+    every = len(calls)
+    calls.clear()
+    tuned(table, past_refresh=4)
+    assert len(calls) == -(-every // 4)
+
+
+def test_shrink_solves_the_proximal_problem():
+    theta, amount = torch.tensor([1.0, -0.2, 0.5]), torch.tensor([0.3, 0.3, 0.0])
+    grid = torch.linspace(-2, 2, 400_001, dtype=torch.float64)
+    for norm in (1, 2):
+        for t, a, x in zip(theta, amount, shrink(theta, amount, norm), strict=True):
+            best = grid[((grid - t) ** 2 / 2 + a * grid.abs() ** norm).argmin()]
+            assert x.item() == pytest.approx(best.item(), abs=2e-5)
+
+
+def test_the_proximal_step_makes_exact_zeros_and_stays_finite_where_the_gradient_jumps(table):
+    strong = {"past_lambda": 10.0, "past_alpha": 2.5}
+    weights = tuned(table, past_step="proximal", **strong)[1].weights
+    assert all(v.abs().max() < 10 for v in weights.values())
+    assert sum(int((v == 0).sum()) for v in weights.values()) > 10
+
+
+def test_tuning_the_undefended_model_uses_the_one_the_store_has(table, tmp_path):
+    store = fleet.Store(tmp_path)
+    options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
+    fleet.train_all([tiny.task(table)], table.folder, store, options)
+    before = set(tmp_path.glob("*.safetensors"))
+    fleet.train_all([tiny.task(table, {"name": "past", **TINY})], table.folder, store, options)
+    assert len(set(tmp_path.glob("*.safetensors")) - before) == 1
+
+
+def test_it_runs_on_top_of_another_defense_with_that_defenses_settings(table):
+    base = {"name": "relaxloss", "relax_alpha": 1.09}
+    task, result = tuned(table, past_base=base)
+    assert task.build_defense().requires(task)["base"].defense == base
+    plain = tuned(table)[1]
+    assert any(not torch.equal(plain.weights[k], v) for k, v in result.weights.items())
+    assert set(result.facts) == {"loss_gap_before", "loss_gap_after"}
+
+
+def test_the_base_decides_what_is_impossible():
+    assert (
+        PAST(past_base={"name": "relaxloss", "relax_alpha": 5.0})
+        .check(3)[0]
+        .startswith("defense.relax_alpha")
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("past", "past_base\n.*another defense than past"),
+        ("nothing", "past_base\n.*unknown defense 'nothing', known"),
+        ({"name": "relaxloss", "relax_alpha": -1.0}, "relax_alpha"),
+    ],
+)
+def test_an_impossible_base_is_refused(base, message):
+    with pytest.raises(ValidationError, match=message):
+        PAST(past_base=base)
+
+
+def test_loss_is_plain_cross_entropy():
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    assert PAST().loss(Batch(logits, labels)) == F.cross_entropy(logits, labels)
+    assert np.isfinite(float(PAST().loss(Batch(logits, labels))))
