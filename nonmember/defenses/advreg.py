@@ -12,9 +12,9 @@ attacker, CE + alpha · (mean h − 1/2) for the classifier. Their code also sho
 (`advreg_input: logits`); the text says predictions. One round is `advreg_attack_steps` steps of
 the attacker, each on half a batch of members and as many others, then `advreg_classifier_steps`
 of the classifier; for a share `advreg_warmup` of the epochs the classifier first minimises CE
-alone while the attacker trains (published code: one epoch). The attacker sees the classifier in evaluation mode. Published code takes 5 to 13
-attacker steps a classifier step; the attacker is larger than many a classifier, so the default is
-one in sixteen. RelaxLoss tries alpha .8–1.8.
+alone while the attacker trains (published code: one epoch). The attacker sees the classifier in
+evaluation mode. Published code takes 5 to 13 attacker steps a classifier step; the attacker is
+larger than many a classifier, so the default is one in sixteen. RelaxLoss tries alpha .8–1.8.
 """
 
 from __future__ import annotations

@@ -12,10 +12,12 @@ inference set|. `past_lambda = 0` tunes with cross-entropy alone; `past_alpha = 
 `past_weights: uniform` are plain l1 (`past_norm: 2`: the sum of squares).
 
 Where the paper is silent: G is estimated on the member batch of the step and as many draws from
-the inference set, both in training mode (batch norm's statistics stay the members'); a layer whose
-gradient is zero is not penalised; the penalty's gradient at θ = 0 is 0. The tuning loss is plain
-cross-entropy whatever the base. At γ^alpha ≫ 1 the penalty's step can jump over zero:
-`past_step: proximal` stops there instead, `gradient` is the paper's.
+the inference set, both in training mode (batch norm's statistics stay the members'); γ is computed
+every `past_refresh` steps (1 nearly triples the cost of a step; the text speaks of one extra
+backward pass an epoch); a layer whose gradient is zero is not penalised; the penalty's gradient at
+θ = 0 is 0. The tuning loss is plain cross-entropy whatever the base. At γ^alpha ≫ 1 the penalty's
+step can jump over zero and diverge: `past_step: proximal` stops there instead, `gradient` is the
+paper's.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class PAST(Defense):
         past_alpha: float = Field(2.5, ge=0, description="focus on sensitive weights; 0: plain l1")
         past_epochs: int = Field(20, ge=1, description="tuning epochs (CIFAR-10 50)")
         past_lr: float = Field(0.01, gt=0, description="first learning rate of tuning, cosine to 0")
-        past_refresh: int = Field(1, ge=1, description="steps between two computations of γ")
+        past_refresh: int = Field(2, ge=1, description="steps between two computations of γ")
         past_weights: Literal["adaptive", "uniform"] = Field(
             "adaptive", description="uniform: γ = 1 (ablation)"
         )

@@ -1,0 +1,219 @@
+"""DP-SGD: clip every sample's gradient and add noise; a formal bound on what a member changes.
+
+Paper: Abadi et al., Deep Learning with Differential Privacy, CCS 2016, Algorithm 1, as Opacus
+implements it. Changes the step, and the model: batch norm, which mixes samples, becomes group norm.
+Either the noise multiplier `dp_noise` is given or a target `dp_epsilon`, from which it follows;
+epsilon at `dp_delta` goes with the model's facts. `dp_noise = 0` with a huge `dp_clip` and
+`dp_sampling: shuffle` is plain training.
+
+`dp_sampling: poisson` puts each member into a step with the probability batch size / members, as
+the accountants assume; epsilon covers adding or removing one member. `shuffle` cuts a permutation
+into batches; the number recorded is then called `epsilon_if_poisson`. `dp_clipping: ghost` finds
+the norms of linear layers without making every sample's gradient, and clips in a second backward
+pass: the same step as `per_sample`, 17 times as fast on a 600-256-128 net. Needs the package
+opacus and `precision: fp32`. RelaxLoss uses clip .5 (CIFAR), 1 or 5 and noise multipliers from
+1e-4 to .5, which give no useful epsilon.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nonmember.defenses._base import Batch, Defense
+from nonmember.defenses._inference import own_stream
+from nonmember.settings import Settings
+
+if TYPE_CHECKING:
+    from nonmember.training import Run
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """steps of the whole training, each with a share `rate` of the members; noise multiplier."""
+
+    steps: int
+    rate: float
+    noise: float
+
+
+class _Copy(nn.Module):
+    """Hands on a copy: what adds to it in place (residual nets) must not touch a hooked output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone()
+
+
+def group_norms(module: nn.Module) -> nn.Module:
+    """The module with each batch norm replaced by a group norm of at most 32 groups, and no layer
+    that works in place."""
+    if isinstance(module, _BatchNorm):
+        groups = math.gcd(32, module.num_features)
+        norm = nn.GroupNorm(groups, module.num_features, affine=module.affine)
+        return nn.Sequential(norm, _Copy())
+    for name, child in module.named_children():
+        setattr(module, name, group_norms(child))
+    if isinstance(getattr(module, "inplace", None), bool):
+        setattr(module, "inplace", False)  # noqa: B010 (its type is unknown)
+    return module
+
+
+class DPSGD(Defense):
+    """Differentially private SGD (or Adam: whatever `train.optimizer` is)."""
+
+    paper = (
+        "Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar and Zhang 2016, Deep Learning with "
+        "Differential Privacy, CCS, https://arxiv.org/abs/1607.00133"
+    )
+    changes = "step, model"
+    limits = "Group norm for batch norm; the bound holds for one training, not for tuning its keys."
+
+    class Options(Settings):
+        """Settings of DP-SGD; exactly one of dp_noise and dp_epsilon is a number."""
+
+        dp_clip: float = Field(1.0, gt=0, description="largest norm of one sample's gradient")
+        dp_noise: float | None = Field(
+            0.1, ge=0, description="standard deviation of the noise, multiples of dp_clip"
+        )
+        dp_epsilon: float | None = Field(None, gt=0, description="or the epsilon to end at")
+        dp_delta: float = Field(1e-5, gt=0, lt=1, description="delta of (epsilon, delta)")
+        dp_accountant: Literal["rdp", "prv"] = Field(
+            "rdp", description="prv is tighter, and slow at little noise"
+        )
+        dp_sampling: Literal["poisson", "shuffle"] = Field(
+            "poisson", description="how a step's members are chosen"
+        )
+        dp_clipping: Literal["per_sample", "ghost"] = Field(
+            "ghost", description="ghost: norms without keeping every sample's gradient"
+        )
+
+        @model_validator(mode="after")
+        def _one(self) -> DPSGD.Options:
+            if (self.dp_noise is None) == (self.dp_epsilon is None):
+                raise ValueError(
+                    "defense.dp_noise: set either dp_noise or dp_epsilon and make the other null, "
+                    f"found {self.dp_noise} and {self.dp_epsilon}"
+                )
+            return self
+
+    def adapt(self, model: nn.Module) -> nn.Module:
+        """Group norm for batch norm, no layers that work in place."""
+        return group_norms(model)
+
+    def plan(self, members: int, batch_size: int, epochs: int) -> _Plan:
+        """Steps, sampling rate and noise multiplier of a training."""
+        o = self.options
+        an_epoch = math.ceil(members / batch_size)
+        steps, rate = an_epoch * epochs, 1 / an_epoch
+        if o.dp_noise is not None:
+            return _Plan(steps, rate, o.dp_noise)
+        from opacus.accountants.utils import get_noise_multiplier
+
+        noise = get_noise_multiplier(
+            target_epsilon=o.dp_epsilon, target_delta=o.dp_delta, sample_rate=rate, steps=steps,
+            accountant=o.dp_accountant,
+        )  # fmt: skip
+        return _Plan(steps, rate, noise)
+
+    def epsilon(self, plan: _Plan) -> float:
+        """Epsilon at dp_delta, of the accountant; infinite without noise."""
+        if plan.noise == 0:
+            return math.inf
+        from opacus.accountants import create_accountant
+
+        accountant = create_accountant(self.options.dp_accountant)
+        accountant.history = [(plan.noise, plan.rate, plan.steps)]
+        return float(accountant.get_epsilon(delta=self.options.dp_delta))
+
+    def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Wrap model and optimiser; ValueError naming what cannot be made private."""
+        from opacus.validators import ModuleValidator
+
+        if run.options.precision != "fp32":
+            raise ValueError(f"train.precision: dp_sgd needs fp32, found {run.options.precision}")
+        wrong = ModuleValidator.validate(run.model, strict=False)
+        if wrong:
+            raise ValueError(f"model.name: dp_sgd cannot train {run.task.model['name']}: {wrong}")
+        o = run.options
+        plan = self.plan(len(run.labels), o.batch_size, o.epochs)
+        run.memory["plan"] = plan
+        run.memory["module"], run.memory["optimizer"] = self._wrap(run, plan)
+
+    def _wrap(self, run: Run, plan: _Plan) -> tuple[Any, Any]:
+        from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
+        from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
+
+        clip = self.options.dp_clip
+        settings = {
+            "noise_multiplier": plan.noise,
+            "max_grad_norm": clip,
+            "expected_batch_size": len(run.labels) * plan.rate,
+            "generator": own_stream(run, 6) if run.device.type == "cpu" else None,
+        }
+        if self.options.dp_clipping == "ghost":
+            module = GradSampleModuleFastGradientClipping(run.model, max_grad_norm=clip)
+            return module, DPOptimizerFastGradientClipping(run.optimizer, **settings)
+        return GradSampleModule(run.model), DPOptimizer(run.optimizer, **settings)
+
+    def rows(self, run: Run, batch_size: int) -> Iterable[Tensor]:
+        """Poisson samples, which may be empty, or a cut permutation."""
+        if self.options.dp_sampling == "shuffle":
+            return run.shuffled(batch_size)
+        rate = run.memory["plan"].rate
+        n = len(run.labels)
+        return (
+            torch.nonzero(torch.rand(n, generator=run.generator) < rate)[:, 0].to(run.device)
+            for _ in range(round(1 / rate))
+        )
+
+    def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
+        """One private step; noise is added even if no member was drawn."""
+        optimizer = run.memory["optimizer"]
+        optimizer.zero_grad(set_to_none=True)
+        if len(rows) == 0:
+            return self._empty_step(run, optimizer)
+        batch = self.batch(run, rows)
+        losses = F.cross_entropy(batch.logits, batch.labels, reduction="none")
+        if self.options.dp_sampling == "shuffle":
+            optimizer.expected_batch_size = len(rows)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Full backward hook is firing")
+            self._backward(run, losses)
+        optimizer.step()
+        return losses.mean().detach(), batch
+
+    def _backward(self, run: Run, losses: Tensor) -> None:
+        if self.options.dp_clipping == "per_sample":
+            losses.mean().backward()
+            return
+        from opacus.utils.fast_gradient_clipping_utils import DPTensorFastGradientClipping
+
+        module, optimizer = run.memory["module"], run.memory["optimizer"]
+        DPTensorFastGradientClipping(module, optimizer, losses).backward()
+
+    def _empty_step(self, run: Run, optimizer: Any) -> tuple[Tensor, Batch]:
+        for p in run.model.parameters():
+            p.grad = torch.zeros_like(p)
+            p.grad_sample = p.new_zeros((0, *p.shape))  # type: ignore[attr-defined]
+        optimizer.step()
+        none = run.labels[:0]
+        return torch.zeros((), device=run.device), Batch(torch.zeros(0, run.classes), none)
+
+    def facts(self, run: Run) -> dict[str, float]:
+        """Noise multiplier, delta and, where there is noise, epsilon."""
+        plan = run.memory["plan"]
+        known = {"noise_multiplier": plan.noise, "delta": self.options.dp_delta}
+        epsilon = self.epsilon(plan)
+        if math.isfinite(epsilon):
+            poisson = self.options.dp_sampling == "poisson"
+            known["epsilon" if poisson else "epsilon_if_poisson"] = epsilon
+        return known

@@ -1,0 +1,125 @@
+"""DP-SGD: one private step by a loop over samples, and epsilon by the accountant."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import nn
+
+from nonmember.defenses import DPSGD
+from nonmember.defenses.dp_sgd import group_norms
+from nonmember.training import train
+
+pytest.importorskip("opacus")
+
+NEUTRAL = {"dp_noise": 0.0, "dp_clip": 1e6, "dp_sampling": "shuffle"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tiny.save(tmp_path_factory.mktemp("dp"))
+
+
+@pytest.mark.parametrize("clipping", ["ghost", "per_sample"])
+def test_one_step_clips_every_samples_gradient(clipping, table):
+    clip = 0.3
+    keys = {"dp_noise": 0.0, "dp_clip": clip, "dp_sampling": "shuffle", "dp_clipping": clipping}
+    task = tiny.task(table, {"name": "dp_sgd", **keys}, **tiny.ONE_STEP)
+    result = train(task, table)
+    model, x, y = tiny.start(task, table)
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    clipped = 0
+    for row, label in zip(x, y, strict=True):
+        model.zero_grad()
+        F.cross_entropy(model(row[None]), label[None]).backward()
+        norm = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters()))
+        clipped += norm > clip
+        for name, p in model.named_parameters():
+            total[name] += p.grad * min(1.0, clip / norm)
+    assert clipped > 0
+    for name, p in model.named_parameters():
+        expected = p.detach() - task.train.lr_at(0) * total[name] / len(y)
+        torch.testing.assert_close(result.weights[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_noise_has_the_standard_deviation_asked_for(table):
+    """Clipped to next to nothing only the noise moves the weights: lr · noise · clip / batch."""
+    keys = {"dp_noise": 1e6, "dp_clip": 1e-5, "dp_sampling": "shuffle"}
+    wide = {"name": "mlp", "widths": [400]}
+    task = tiny.task(table, {"name": "dp_sgd", **keys}, net=wide, **tiny.ONE_STEP)
+    moved = train(task, table).weights
+    model, _, y = tiny.start(task, table)
+    steps = torch.cat([(moved[k] - v).flatten() for k, v in model.state_dict().items()])
+    expected = task.train.lr_at(0) * 1e6 * 1e-5 / len(y)
+    assert steps.std().item() == pytest.approx(expected, rel=0.05)
+    assert steps.mean().item() == pytest.approx(0, abs=0.1 * expected)
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "prv"])
+def test_epsilon_is_the_accountants(accountant, table):
+    from opacus.accountants import PRVAccountant, RDPAccountant
+
+    keys = {"dp_noise": 1.1, "dp_accountant": accountant}
+    task = tiny.task(table, {"name": "dp_sgd", **keys})
+    facts = train(task, table).facts
+    reference = {"rdp": RDPAccountant, "prv": PRVAccountant}[accountant]()
+    steps = math.ceil(len(task.train_rows) / task.train.batch_size)
+    for _ in range(task.train.epochs * steps):
+        reference.step(noise_multiplier=1.1, sample_rate=1 / steps)
+    assert facts["epsilon"] == pytest.approx(reference.get_epsilon(1e-5), rel=1e-6)
+    assert facts["delta"] == 1e-5
+
+
+def test_a_target_epsilon_is_met_and_more_noise_buys_less(table):
+    defense = DPSGD(dp_noise=None, dp_epsilon=3.0)
+    plan = defense.plan(5000, 128, 10)
+    assert defense.epsilon(plan) == pytest.approx(3.0, abs=0.05)
+    noisier = DPSGD(dp_noise=2 * plan.noise)
+    assert noisier.epsilon(noisier.plan(5000, 128, 10)) < 1.5
+
+
+def test_without_noise_there_is_no_epsilon_and_shuffled_batches_say_if(table):
+    neutral = train(tiny.task(table, {"name": "dp_sgd", **NEUTRAL}), table).facts
+    assert set(neutral) == {"noise_multiplier", "delta"}
+    keys = {"dp_noise": 1.0, "dp_sampling": "shuffle"}
+    assert "epsilon_if_poisson" in train(tiny.task(table, {"name": "dp_sgd", **keys}), table).facts
+
+
+def test_poisson_batches_have_the_expected_size_and_may_be_empty(table):
+    sizes: list[int] = []
+
+    class Spy(DPSGD):
+        def update(self, run, rows):
+            sizes.append(len(rows))
+            return super().update(run, rows)
+
+    task = tiny.task(table, {"name": "dp_sgd"}, batch_size=1, epochs=20)
+    object.__setattr__(task, "build_defense", lambda: Spy())
+    train(task, table)
+    assert 0 in sizes
+    assert sum(sizes) / len(sizes) == pytest.approx(1, abs=0.15)
+
+
+def test_batch_norm_becomes_group_norm():
+    net = group_norms(nn.Sequential(nn.Conv2d(3, 48, 1), nn.BatchNorm2d(48), nn.ReLU(True)))
+    assert isinstance(net[1][0], nn.GroupNorm)
+    assert net[1][0].num_groups == 16
+    x = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(net(x), F.group_norm(net[0](x), 16).relu())
+    assert not net[2].inplace
+
+
+@pytest.mark.parametrize("keys", [{"dp_noise": None}, {"dp_noise": 1.0, "dp_epsilon": 2.0}])
+def test_either_noise_or_epsilon(keys):
+    with pytest.raises(ValidationError, match="dp_noise: set either dp_noise or dp_epsilon"):
+        DPSGD(**keys)
+
+
+def test_half_precision_is_refused(table):
+    with pytest.raises(ValueError, match=r"train\.precision: dp_sgd needs fp32, found bf16"):
+        train(tiny.task(table, {"name": "dp_sgd"}, precision="bf16"), table)
