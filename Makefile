@@ -24,7 +24,7 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/installed
 	@touch $@
 
 test: $(VENV)/installed-test check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

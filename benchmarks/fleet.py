@@ -29,9 +29,9 @@ from nonmember.training import Task, TrainOptions
 
 MODELS = 6
 CASES = {  # model settings, input shape, samples a model, epochs
-    "mlp_small": ({"name": "mlp", "widths": [256, 128], "activation": "relu"}, (600,), 5000, 10),
+    "mlp_small": ({"name": "mlp", "widths": [256, 128], "activation": "relu"}, (600,), 5000, 20),
     "mlp_large": (
-        {"name": "mlp", "widths": [1024, 512, 256], "activation": "relu"}, (600,), 5000, 5,
+        {"name": "mlp", "widths": [1024, 512, 256], "activation": "relu"}, (600,), 5000, 10,
     ),
     "resnet20": ({"name": "resnet20"}, (3, 32, 32), 1500, 1),
     "vgg11_bn": ({"name": "vgg11_bn"}, (3, 32, 32), 750, 1),

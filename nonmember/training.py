@@ -157,6 +157,7 @@ class Run:
         self.channels_last = self.inputs.ndim == 4
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
+            self.inputs = self.inputs.contiguous(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, self.options)
         self.part_optimizer = (
             make_part_optimizer(self.parts, self.defense.part_options())
@@ -167,14 +168,15 @@ class Run:
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""
-        raw = self.inputs[rows]
+        raw = _pick(self.inputs, rows)
         if self.options.augment == "crop_flip":
             raw = crop_flip(raw, self.generator)
         return self.prepare(raw), self.labels[rows]
 
     def take_inference(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised inputs and labels of some rows of the inference set."""
-        return self.prepare(self.inference_inputs[rows]), self.inference_labels[rows]
+        raw = _pick(self.inference_inputs, rows)
+        return self.prepare(raw), self.inference_labels[rows]
 
     def prepare(self, raw: Tensor) -> Tensor:
         """Raw inputs as the model takes them: normalised, in its memory format."""
@@ -254,6 +256,13 @@ class Run:
         """All training rows once, in random order, in batches."""
         order = torch.randperm(len(self.labels), generator=self.generator).to(self.device)
         return batches(order, batch_size)
+
+
+def _pick(inputs: Tensor, rows: Tensor) -> Tensor:
+    """`inputs[rows]`, by whole rows of memory and keeping channels_last."""
+    if inputs.ndim != 4:
+        return inputs.index_select(0, rows)
+    return inputs.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
 
 
 def batches(order: Tensor, batch_size: int) -> list[Tensor]:

@@ -180,8 +180,8 @@ def test_crl_thresholds_give_their_interval(make: Make) -> None:
     assert "between 0.739 " in line
     [line] = problems(make, **{"defense.alpha_rce": 2.31})
     assert "log(10) = 2.3, found 2.31" in line
-    [line] = problems(make, **{"defense.alpha_rcl": 100})
-    assert line.startswith("defense.alpha_rcl: must be between 0 and 8")
+    [line] = problems(make, **{"defense.alpha_rcl": 100, "defense.tau_rcl": 0.5})
+    assert line.startswith("defense.alpha_rcl: must be between 0 and 8 ")
     make(**{"defense.alpha_rce": 2.3})
 
 

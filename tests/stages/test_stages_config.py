@@ -73,8 +73,7 @@ def test_good_params_then_bad_ones(project: Path) -> None:
             "alpha_rce: 0.5, alpha_rce: 0.6",
             [
                 "error: params.yaml has a problem:",
-                '  params.yaml: line 5, column 38: found duplicate key "alpha_rce" with value '
-                '"0.6" (original value: "0.5")',
+                '  params.yaml: line 5, column 38: found duplicate key "alpha_rce"',
             ],
         ),
     ],

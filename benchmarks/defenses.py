@@ -1,0 +1,72 @@
+"""What a defended training costs against `none`, on `shoppers`.
+
+Run:    python -m benchmarks.defenses [name ...]
+Prints: the ratio of every defense, median over `--repeats`; updates docs/costs.json
+
+Each repeat times `none` and the defense one after the other on one thread and takes their ratio;
+models that a defense needs first count in full. Ten epochs stand for a hundred, so the tuning
+epochs of PAST are cut alike (2 for 20).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from nonmember import compute, prepared, splits
+from nonmember.datasets import datasets
+from nonmember.defenses import defenses
+from nonmember.training import Task, Trained, TrainOptions, train
+
+COSTS = Path(__file__).parent.parent / "docs" / "costs.json"
+SCALED = {"past": {"past_epochs": 2}}
+MODEL = {"name": "mlp", "widths": [256, 128], "activation": "relu"}
+
+
+def train_with_needs(task: Task, data: prepared.Prepared) -> Trained:
+    """Train what the task requires, one after the other, then the task."""
+    needs = task.build_defense().requires(task)
+    return train(task, data, {name: train_with_needs(t, data) for name, t in needs.items()})
+
+
+def seconds(name: str, rows: splits.Rows, data: prepared.Prepared, epochs: int) -> float:
+    options = defenses.get(name).Options(**SCALED.get(name, {})).model_dump()
+    task = Task(
+        name, MODEL, {"name": name, **options}, TrainOptions(epochs=epochs), 0, data.sha256,
+        rows.train, rows.inference,
+    )  # fmt: skip
+    began = time.perf_counter()
+    train_with_needs(task, data)
+    return time.perf_counter() - began
+
+
+def main(names: list[str], repeats: int, epochs: int) -> None:
+    costs = json.loads(COSTS.read_text())
+    with TemporaryDirectory() as folder, compute.one_thread():
+        prepared.save(datasets.get("shoppers")().load(Path()), "shoppers", folder)
+        data = prepared.load(folder)
+        rows = splits.target_rows(data.labels, splits.SplitOptions(), seed=0)
+        seconds("none", rows, data, 1)
+        for name in names or defenses.names():
+            ratios = [
+                1 / seconds("none", rows, data, epochs) * seconds(name, rows, data, epochs)
+                for _ in range(repeats)
+            ]
+            costs[name] = round(statistics.median(ratios), 2)
+            print(f"{name:20} x{costs[name]:.2f}  ({np.round(ratios, 2).tolist()})", flush=True)
+    COSTS.write_text(json.dumps(dict(sorted(costs.items())), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="which defenses; default: all")
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of trainings")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs a training")
+    arguments = parser.parse_args()
+    main(arguments.names, arguments.repeats, arguments.epochs)
