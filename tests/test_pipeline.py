@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -87,14 +89,23 @@ def test_raising_the_count_trains_only_the_new_shadows(finished: Project) -> Non
     assert finished.bytes_of("models/*/shadows/*") == first
 
 
-def test_kill_9_then_repro_reuses_finished_models(finished: Project, fresh: Project) -> None:
-    """Killed between shadows, the next repro goes on; the result is that of an unbroken run.
+def test_ctrl_c_and_kill_9_then_repro_reuses_finished_models(
+    finished: Project, fresh: Project
+) -> None:
+    """Stopped in training, the next repro goes on; the result is that of an unbroken run.
 
     The unbroken run used one worker in its own process, this one two: same bytes.
     """
     fresh.params["compute"] = {"devices": "cpu", "workers": 2, "backend": "loky"}
     fresh.write()
     store = fresh.folder / "work" / "models"
+    process = fresh.start("repro", "train_shadows@undefended")
+    wait_for(lambda: len(fresh.stored()) >= 1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "interrupted" in out.lower()
+    assert "Traceback" not in out
     process = fresh.start("repro", "train_shadows@undefended")
     wait_for(lambda: len(fresh.stored()) >= 2)  # the target and a shadow
     kill_group(process)
