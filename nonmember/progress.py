@@ -97,7 +97,7 @@ class Watcher:
             desc=label,
             unit="model",
             disable=not self.terminal,
-            bar_format="{desc} {bar} {n:.1f}/{total} [{elapsed}<{remaining}] {postfix}",
+            bar_format="{desc} {bar:20} {n:.1f}/{total} [{elapsed}<{remaining}]{postfix}",
         )
 
     def __enter__(self) -> Watcher:
@@ -136,11 +136,7 @@ class Watcher:
         self.seen.update({key: note for key, note in notes.items() if note["epochs"]})
         active = {key: note for key, note in notes.items() if key not in self.done}
         share = sum(note["epoch"] / note["epochs"] for note in active.values() if note["epochs"])
-        state = "; ".join(
-            f"{self.names[key]} epoch {note['epoch']:.0f}/{note['epochs']:.0f} "
-            f"loss {note['loss']:.3f} acc {note['acc']:.1%}"
-            for key, note in active.items()
-        )
+        state = "; ".join(self._state(key, note) for key, note in active.items())
         if self.terminal:
             self._bar.n = len(self.done) + share
             self._bar.set_postfix_str(state, refresh=False)
@@ -148,3 +144,11 @@ class Watcher:
         elif time.monotonic() - self.spoke > QUIET and state:
             self.spoke = time.monotonic()
             print(f"{self.label}: {state}", file=sys.stderr, flush=True)
+
+    def _state(self, key: str, note: Mapping[str, float]) -> str:
+        """One model in training, without the word that the label says already."""
+        name = self.names[key].removeprefix(f"{self.label.split()[0]} ")
+        if not note["epochs"]:
+            return f"{name} starts"
+        epochs = f"{note['epoch']:.0f}/{note['epochs']:.0f}"
+        return f"{name} epoch {epochs} loss {note['loss']:.3f} acc {note['acc']:.1%}"
