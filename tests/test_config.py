@@ -171,7 +171,7 @@ def test_odd_attack_names_do_not_crash(make: Make) -> None:
 
 
 def test_crl_thresholds_give_their_interval(make: Make) -> None:
-    """FACTS of CRL: 10 classes, tau 1 -> the loss cannot go under 1.42; tau .5 -> .74."""
+    """10 classes, tau 1 -> the loss cannot go under 1.42; tau .5 -> .74."""
     assert problems(make, **{"defense.tau_rce": 1.0}) == [
         "defense.alpha_rce: must be between 1.42 (the least loss that tau_rce 1.0 allows) and "
         "log(10) = 2.3, found 0.5"
