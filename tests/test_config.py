@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from project import ROOT, TINY
 
 from nonmember import config
 from nonmember.architectures import architectures
@@ -23,19 +24,7 @@ from nonmember.settings import Settings
 from nonmember.splits import SplitOptions
 from nonmember.training import TrainOptions
 
-ROOT = Path(__file__).parent.parent
-GOOD: dict[str, Any] = {
-    "seed": 0,
-    "compute": {"devices": "cpu", "workers": 1, "backend": "sequential"},
-    "dataset": {"name": "digits", "path": "data/raw"},
-    "split": {"scheme": "past", "size": 200},
-    "model": {"name": "mlp", "widths": [32]},
-    "train": {"epochs": 6, "batch_size": 32, "lr": 0.05},
-    "defense": {"name": "crl", "alpha_rce": 0.5, "tau_rce": 0.1, "relax_alpha": 0.5},
-    "shadows": {"count": 3},
-    "attacks": {"names": ["loss", "grad_x_l2"]},
-    "metrics": {"min_false_positives": 1},
-}
+GOOD: dict[str, Any] = {**TINY, "attacks": {"names": ["loss", "grad_x_l2"]}}
 SECTIONS: dict[str, Any] = {
     "dataset": datasets,
     "model": architectures,
@@ -365,3 +354,14 @@ def explained(section: str) -> set[str]:
         if heading or "#" in line:
             found.add(line.partition(":")[0].strip())
     return found
+
+
+@pytest.mark.parametrize("name", ["lira", "rmia"])
+def test_online_attacks_are_refused_before_training(make: Make, name: str) -> None:
+    """No split scheme lets a shadow train on the target's samples; offline is fine."""
+    chosen = {"attacks.names": [name], "shadows.count": 3}
+    assert problems(make, **chosen, **{f"attacks.{name}_mode": "online"}) == [
+        f"attacks.{name}_mode: online needs shadows that train on the target's samples, which no "
+        "split.scheme provides; use offline"
+    ]
+    make(**chosen, **{f"attacks.{name}_mode": "offline"})
