@@ -41,6 +41,7 @@ def extract(
     Logits are taken of every sample that some model was trained or tested on (and the target's
     inference set); norms only where that model has the sample as member or non-member.
     """
+    data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
     known = prepared.load(data)
     ids = np.unique(np.concatenate([*(r.train for r in models), *(r.test for r in models)]))
     ids = np.union1d(ids, models[0].inference)
@@ -55,7 +56,7 @@ def extract(
         np.lib.format.open_memmap(temporary / f"{name}.npy", "w+", np.float32, shape)
     slots, locks = compute.slots(options), fleet.Store.default().folder.with_name("slots")
     calls = [
-        (number, task, str(path), str(data), str(temporary), tuple(names), slots, locks)
+        (number, task, str(path.resolve()), str(data), str(temporary), tuple(names), slots, locks)
         for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
     ]
     try:

@@ -161,7 +161,8 @@ def deliver(
     targets: paths without suffix, one a task; `.json` and `.safetensors` appear there.
     """
     store = Store.default()
-    for key, target in zip(train_all(tasks, data, store, options, label), targets, strict=True):
+    keys = train_all(tasks, data.resolve(), store, options, label)  # a worker may be elsewhere
+    for key, target in zip(keys, targets, strict=True):
         files.link(store.recipe_path(key), target.with_suffix(".json"))
         files.link(store.weights_path(key), target.with_suffix(".safetensors"))
 

@@ -9,9 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 
-def run(main: Callable[..., Any], doc: str | None, arm: bool = False) -> None:
-    """Parse the arguments, call `main`, and turn expected errors into a message.
+def run(
+    main: Callable[..., Any],
+    doc: str | None,
+    arm: bool = False,
+    add: Callable[[argparse.ArgumentParser], object] | None = None,
+) -> None:
+    """Parse the arguments, call `main` with them, and turn expected errors into a message.
 
+    arm: whether there is the argument ARM. add: adds further ones to the parser.
     NONMEMBER_DEBUG=1 in the environment keeps the traceback.
     """
     parser = argparse.ArgumentParser(
@@ -19,6 +25,8 @@ def run(main: Callable[..., Any], doc: str | None, arm: bool = False) -> None:
     )
     if arm:
         parser.add_argument("arm", choices=["undefended", "defended"])
+    if add is not None:
+        add(parser)
     arguments = parser.parse_args()
     try:
         main(**vars(arguments))

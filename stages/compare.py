@@ -1,0 +1,224 @@
+"""Several defenses on the data of params.yaml, in one table. Not a stage of dvc.yaml.
+
+Run:    python -m stages.compare [NAME …] [-S section.key=value …] [--out metrics/compare]
+Reads:  params.yaml
+Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval)
+
+Every defense has the keys that params.yaml gives it, and everything else alike: data, split,
+seeds, attacks. Trainings share the store with `dvc repro`, so nothing is trained twice, and a run
+that was killed goes on where it was. A defense that cannot run is a row that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import csv
+import hashlib
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nonmember import code, files, fleet, metrics, prepared, yaml12
+from nonmember.defenses import defenses
+from nonmember.params import read_yaml
+from nonmember.splits import load_rows
+from nonmember.tasks import make_task
+from nonmember.training import Task
+from stages._main import run
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOWN = ("nn", "entropy", "modified_entropy", "grad_x_l2")
+FIELDS = (
+    "defense", "train_acc", "test_acc", "gap", "attack", "kind", "auc", "auc_low", "auc_high",
+    "advantage", "advantage_low", "advantage_high", "class_advantage", "class_advantage_low",
+    "class_advantage_high", "tpr_at_1_fpr", "tpr_at_1_fpr_low", "tpr_at_1_fpr_high",
+)  # fmt: skip
+HEAD = (
+    "defense", "train", "test", "gap", *(f"AUC {name}" for name in SHOWN), "adv. adaptive",
+    "adv. non-adaptive", "P1", "time",
+)  # fmt: skip
+
+
+class Place:
+    """A folder where the stages run for one defense, beside the others' under `work/compare`."""
+
+    def __init__(self, folder: Path, params: dict[str, Any], defense: str) -> None:
+        self.folder, self.defense = folder, defense
+        self.arm = "undefended" if defense == "none" else "defended"
+        folder.mkdir(parents=True, exist_ok=True)
+        changed = copy.deepcopy(params)
+        changed["defense"]["name"] = defense
+        files.write_bytes(folder / "params.yaml", yaml.safe_dump(changed, sort_keys=False).encode())
+
+    def share(self, name: str, source: Place) -> None:
+        """Use another place's file or folder."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.is_symlink():
+            target.symlink_to((source.folder / name).resolve())
+
+    def stage(self, name: str, *arguments: str) -> None:
+        """Run a stage here; ValueError, OSError, RuntimeError or MemoryError if it fails."""
+        with contextlib.chdir(self.folder):
+            importlib.import_module(f"stages.{name}").main(*arguments)
+
+    def read(self, name: str) -> Any:
+        """A JSON file of this place."""
+        return files.read_json(self.folder / name)
+
+    def audit(self) -> dict[str, Any]:
+        """Train, extract and attack, unless the same was done here before."""
+        self.stage("train_target", self.arm)
+        self.stage("train_shadows", self.arm)
+        seal, done = self.folder / "done", self._identity()
+        if not (seal.is_file() and seal.read_text() == done):
+            self.stage("extract", self.arm)
+            self.stage("attack", self.arm)
+            files.write_bytes(seal, done.encode())
+        return dict(self.read(f"metrics/{self.arm}/attacks.json"))
+
+    def _identity(self) -> str:
+        digest = hashlib.sha256(code.fingerprint(["stages.extract", "stages.attack"]).encode())
+        for path in sorted(self.folder.glob("data/config/*.json")):
+            digest.update(path.read_bytes())
+        for path in sorted(self.folder.glob(f"models/{self.arm}/**/*.json")):
+            digest.update(files.read_json(path)["fingerprint"].encode())
+        return digest.hexdigest()
+
+    def seconds(self) -> float | None:
+        """What training the target took, with all it requires; None if no record is left."""
+        rows = load_rows(self.folder / "data/split/target.npz")[0]
+        recipe = self.read(f"data/config/{self.arm}.json")
+        data = prepared.load(self.folder / "data/prepared")
+        return _seconds(make_task(recipe, rows, data, self.arm, 0), _times())
+
+
+def _times() -> dict[str, float]:
+    """Fingerprint -> seconds of its training on this machine."""
+    path = ROOT / "work" / "times.csv"
+    rows = csv.reader(path.read_text().splitlines() if path.is_file() else [])
+    return {row[0]: float(row[-1]) for row in rows}
+
+
+def _seconds(task: Task, times: Mapping[str, float]) -> float | None:
+    needed = task.build_defense().requires(task).values()
+    parts = [times.get(fleet.fingerprint(task)), *(_seconds(other, times) for other in needed)]
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def settings(changes: Sequence[str]) -> dict[str, Any]:
+    """params.yaml with `section.key=value` changes; the data path made absolute."""
+    params: dict[str, Any] = dict(read_yaml("params.yaml"))
+    for change in changes:
+        key, equals, value = change.partition("=")
+        section, _, name = key.partition(".")
+        if not equals or section not in params:
+            raise ValueError(f"-S {change}: must be section.key=value or seed=value")
+        if name:
+            params[section][name] = yaml12.load(value)
+        else:
+            params[section] = yaml12.load(value)
+    dataset = params["dataset"]
+    dataset["path"] = str(Path(dataset.get("path", "data/raw")).resolve())
+    return params
+
+
+def audits(names: Sequence[str], params: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """Each defense's place and its audit, or the message it failed with; `none` first."""
+    os.environ["DVC_ROOT"] = str(ROOT)  # one store with `dvc repro`
+    key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    folder = ROOT / "work" / "compare" / key
+    control = Place(folder / "none", params, "none")
+    for stage in ("config", "prepare", "split"):
+        control.stage(stage)
+    yield control, control.audit()
+    for name in names:
+        if name == "none":
+            continue
+        place = Place(folder / name, params, name)
+        for shared in ("data/prepared", "data/split", "data/signals/undefended"):
+            place.share(shared, control)
+        try:
+            place.stage("config")
+            yield place, place.audit()
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            yield place, str(error).strip().splitlines()[-1].strip()
+
+
+def kinds(audit: Mapping[str, Any]) -> list[str]:
+    """The kinds of attacker an audit has."""
+    return [kind for kind in ("adaptive", "non_adaptive") if kind in audit]
+
+
+def highest(audit: Mapping[str, Any], kind: str) -> float | None:
+    """The highest advantage of a kind of attacker, at a threshold for all or one a class."""
+    found = audit.get(kind, {}).values()
+    return max((max(n["advantage"], n["class_advantage"]) for n in found), default=None)
+
+
+def row(place: Place, audit: Any, base: float | None) -> list[str]:
+    """One line of the table, rates in %."""
+    if isinstance(audit, str):
+        return [place.defense, audit, *[""] * (len(HEAD) - 2)]
+    model, adaptive = audit["model"], highest(audit, "adaptive")
+    seconds = place.seconds()
+    auc = [audit["adaptive"][name]["auc"] if name in audit["adaptive"] else None for name in SHOWN]
+    p1 = metrics.p1(model["test_acc"], max(adaptive or 0.0, 0.0))
+    numbers = [model["train_acc"], model["test_acc"], model["gap"], *auc, adaptive]
+    cells = [percent(value) for value in (*numbers, highest(audit, "non_adaptive"), p1)]
+    ratio = f"{seconds / base:.1f}×" if seconds and base else "–"
+    return [place.defense, *cells, ratio]
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def records(place: Place, audit: Any) -> Iterator[dict[str, Any]]:
+    """One line an attack of the file with every interval."""
+    if isinstance(audit, str):
+        return
+    for kind in kinds(audit):
+        for attack, numbers in audit[kind].items():
+            values = {**audit["model"], **numbers, "attack": attack, "kind": kind}
+            yield {key: values.get(key, "") for key in FIELDS} | {"defense": place.defense}
+
+
+def main(names: list[str], changes: list[str], out: str) -> None:
+    chosen = names or defenses.names()
+    unknown = sorted(set(chosen) - set(defenses.names()))
+    if unknown:
+        known = ", ".join(defenses.names())
+        raise ValueError(f"unknown defense {unknown[0]!r}, known: {known}")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    lines = [HEAD, ["---"] * len(HEAD)]
+    base = None
+    for place, audit in audits(chosen, settings(changes)):
+        base = base or place.seconds()
+        lines.append(row(place, audit, base))
+        writer.writerows(records(place, audit))
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        files.write_bytes(f"{out}.md", table.encode())
+        files.write_bytes(f"{out}.csv", text.getvalue().encode())
+        print(" | ".join(lines[-1]), flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="defenses; default: all")
+    parser.add_argument("-S", dest="changes", action="append", default=[], help="section.key=value")
+    parser.add_argument("--out", default="metrics/compare", help="path without suffix")
+
+
+if __name__ == "__main__":
+    run(main, __doc__, add=add_arguments)
