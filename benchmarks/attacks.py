@@ -33,8 +33,8 @@ def make_view(
     logits = rng.normal(size=(samples, classes)).astype(np.float32)
     logits[np.arange(samples), labels] += 4 + 2 * member
     needs = {signal for _, attack in attacks for signal in attack.needs} - {"logits"}
-    norms = {name: rng.exponential(2 - member).astype(np.float32) for name in sorted(needs)}
-    return View(np.arange(samples), labels, logits, norms, member, reference)
+    signals = {name: rng.exponential(2 - member).astype(np.float32) for name in sorted(needs)}
+    return View(np.arange(samples), labels, logits, signals, member, reference)
 
 
 def seconds(part: str, call: Callable[[], Any]) -> Any:

@@ -7,7 +7,8 @@ Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
     membership.npy   (models, samples) int8   1 member, 0 non-member, -1 neither; model 0 is
                                               the target, model 1 + i is shadow i
     logits.npy       (models, samples, classes) float32
-    <norm>.npy       (models, samples) float32, NaN where membership is -1
+    <signal>.npy     (models, samples) or (models, samples, width) float32, NaN where membership
+                                              is -1
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SHAPES = {  # file: (dtype, dimensions)
     "membership": (np.dtype(np.int8), ("models", "samples")),
     "logits": (np.dtype(np.float32), ("models", "samples", "classes")),
 }
-_NORM = (np.dtype(np.float32), ("models", "samples"))
+_SIGNAL = (np.dtype(np.float32), ("models", "samples"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class View:
 
     ids: (n,) int64; labels: (n,) int64.
     logits: (n, classes) float32.
-    norms: signal name -> (n,), for example `grad_x_l2`.
+    signals: signal name -> (n,), for example `grad_x_l2`, or (n, width), for example `noise`.
     member: (n,) bool where the attacker (or the evaluation) knows it, else None.
     reference: other models on the same n samples, each with `member` telling what it was trained
         on, for attacks that compare models; else None.
@@ -47,7 +48,7 @@ class View:
     ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
-    norms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     member: np.ndarray | None = None
     reference: Sequence[View] | None = None
 
@@ -71,10 +72,10 @@ class Evidence:
         self.path = Path(path)
         arrays = {name: self._load(f"{name}.npy") for name in _SHAPES}
         extra = sorted(p.stem for p in self.path.glob("*.npy") if p.stem not in _SHAPES)
-        self.norms = {name: self._load(f"{name}.npy") for name in extra}
+        self.signals = {name: self._load(f"{name}.npy") for name in extra}
         self.ids, self.labels = arrays["sample_ids"], arrays["labels"]
         self.membership, self.logits = arrays["membership"], arrays["logits"]
-        self._check_shapes({**arrays, **self.norms})
+        self._check_shapes({**arrays, **self.signals})
         self._check_values()
 
     @property
@@ -129,7 +130,7 @@ class Evidence:
             ids=np.array(self.ids[rows]),
             labels=np.array(self.labels[rows]),
             logits=np.array(self.logits[model, rows]),
-            norms={name: np.array(norm[model, rows]) for name, norm in self.norms.items()},
+            signals={name: np.array(array[model, rows]) for name, array in self.signals.items()},
             member=member,
             reference=reference,
         )
@@ -143,13 +144,14 @@ class Evidence:
     def _check_shapes(self, arrays: Mapping[str, np.ndarray]) -> None:
         sizes: dict[str, tuple[int, str]] = {}
         for name, array in arrays.items():
-            dtype, dims = _SHAPES.get(name, _NORM)
-            if array.dtype != dtype or array.ndim != len(dims):
+            dtype, dims = _SHAPES.get(name, _SIGNAL)
+            free = name in self.signals  # the last dimension may be there, of any size
+            if array.dtype != dtype or array.ndim not in (len(dims), len(dims) + free):
                 raise ValueError(
-                    f"{self.path / name}.npy must be ({', '.join(dims)}) {dtype}, "
-                    f"got {array.shape} {array.dtype}"
+                    f"{self.path / name}.npy must be ({', '.join(dims)}{'[, width]' * free}) "
+                    f"{dtype}, got {array.shape} {array.dtype}"
                 )
-            for dim, size in zip(dims, array.shape, strict=True):
+            for dim, size in zip(dims, array.shape, strict=not free):
                 expected, source = sizes.setdefault(dim, (size, name))
                 if size != expected:
                     raise ValueError(

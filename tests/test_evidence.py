@@ -28,6 +28,7 @@ def make_arrays() -> dict[str, np.ndarray]:
         "membership": membership,
         "logits": rng.normal(size=(MODELS, SAMPLES, CLASSES)).astype(np.float32),
         "grad_x_l2": norm,
+        "noise": np.stack([norm, 2 * norm], axis=2),
     }
 
 
@@ -50,7 +51,8 @@ def test_target_is_model_0_on_its_members_and_non_members(tmp_path, arrays):
     assert target.labels.tolist() == [0, 1, 2, 3]
     assert target.member.tolist() == [True, True, False, False]
     np.testing.assert_array_equal(target.logits, arrays["logits"][0, :4])
-    np.testing.assert_array_equal(target.norms["grad_x_l2"], arrays["grad_x_l2"][0, :4])
+    np.testing.assert_array_equal(target.signals["grad_x_l2"], arrays["grad_x_l2"][0, :4])
+    np.testing.assert_array_equal(target.signals["noise"], arrays["noise"][0, :4])
     np.testing.assert_array_equal(target.log_probs, statistics.log_softmax(target.logits))
     assert target.log_probs is target.log_probs
 
@@ -103,7 +105,8 @@ def test_reference_holds_the_other_shadows_on_the_same_rows(tmp_path, arrays):
 
 def test_a_view_keeps_no_file_open_and_survives_its_deletion(tmp_path, arrays):
     target = Evidence(write(tmp_path, arrays)).target
-    for array in (target.ids, target.labels, target.logits, target.member, *target.norms.values()):
+    arrays = (target.ids, target.labels, target.logits, target.member)
+    for array in (*arrays, *target.signals.values()):
         assert not isinstance(array, np.memmap)
 
 
@@ -148,6 +151,11 @@ def drop_members(a):
         (lambda a: a.update(labels=a["labels"][:-1]), r"labels\.npy has 7 samples but sample_ids"),
         (lambda a: a.update(logits=a["logits"][:2]), r"logits\.npy has 2 models but membership"),
         (lambda a: a.update(grad_x_l2=a["grad_x_l2"][:, 1:]), r"grad_x_l2\.npy has 7 samples"),
+        (lambda a: a.update(noise=a["noise"][:2]), r"noise\.npy has 2 models but membership"),
+        (
+            lambda a: a.update(noise=a["noise"][..., None]),
+            r"noise\.npy must be \(models, samples\[, width\]\) float32, got \(3, 8, 2, 1\)",
+        ),
         (
             lambda a: a.update(logits=a["logits"].astype(float)),
             r"logits\.npy must be .*float32, got",

@@ -184,7 +184,7 @@ def test_saturated_models_can_be_drawn(arms, name: str) -> None:
     sure = np.zeros((N, CLASSES), np.float32)
     view = arms[0].view
     sure[np.arange(N), view.labels] = 2000
-    view = View(view.ids, view.labels, sure, view.norms, view.member)
+    view = View(view.ids, view.labels, sure, view.signals, view.member)
     arm = plots.Arm("defended", "crl", arms[0].audit, arms[0].scores, view, arms[0].curve)
     assert plots.draw(name, [arm]).startswith(b"\x89PNG")
 
@@ -197,7 +197,7 @@ def test_missing_feature_norm_and_membership_are_named(arms) -> None:
             "origin_boundary",
             [plots.Arm(arm.name, arm.defense, arm.audit, arm.scores, blind, arm.curve)],
         )
-    unknown = View(view.ids, view.labels, view.logits, view.norms)
+    unknown = View(view.ids, view.labels, view.logits, view.signals)
     with pytest.raises(ValueError, match="undefended: the view's member must be known, got None"):
         plots.draw(
             "loss", [plots.Arm(arm.name, arm.defense, arm.audit, arm.scores, unknown, arm.curve)]

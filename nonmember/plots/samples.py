@@ -77,9 +77,9 @@ def origin_boundary(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     made, panels = figure(5.4, 1, len(arms), squeeze=False)
     left = [distance_left(arm.view) for arm in arms]
     for axes, arm, values in zip(panels[0], arms, left, strict=True):
-        if "feature_norm" not in arm.view.norms:
+        if "feature_norm" not in arm.view.signals:
             raise ValueError(f"{arm.name}: no signal feature_norm; run the stage extract again")
-        _scatter(axes, arm, arm.view.norms["feature_norm"], _stretch(values))
+        _scatter(axes, arm, arm.view.signals["feature_norm"], _stretch(values))
         axes.set_xlabel("distance to the origin:\nnorm of the last layer's input")
         legend_above(axes, arm.name, arm.label, axes.get_legend_handles_labels(), columns=2)
         _whole_decades(axes.yaxis, _margin)

@@ -25,8 +25,8 @@ def model(seed: int, labels: np.ndarray, leak: float, **more: object) -> View:
     logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
     known = abs(leak) * (member if leak > 0 else ~member)
     logits[np.arange(n), labels] += 1 + known
-    norms = {name: rng.exponential(np.exp(-known)).astype(np.float32) for name in NORMS}
-    return View(np.arange(n), labels, logits, norms, member, **more)
+    signals = {name: rng.exponential(np.exp(-known)).astype(np.float32) for name in NORMS}
+    return View(np.arange(n), labels, logits, signals, member, **more)
 
 
 def make_views(
@@ -85,8 +85,8 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
     order = np.random.default_rng(0).permutation(len(target))
 
     def pick(view: View, **more: object) -> View:
-        norms = {k: v[order] for k, v in view.norms.items()}
-        return View(view.ids[order], view.labels[order], view.logits[order], norms, **more)
+        signals = {k: v[order] for k, v in view.signals.items()}
+        return View(view.ids[order], view.labels[order], view.logits[order], signals, **more)
 
     references = [pick(v, member=v.member[order]) for v in shadows]
     blind = fitted_scores(name, pick(target, reference=references), shadows)
@@ -100,7 +100,7 @@ def test_extreme_logits_stay_finite(name):
         target.ids,
         target.labels,
         target.logits * 2000,
-        target.norms,
+        target.signals,
         target.member,
         reference=shadows,
     )

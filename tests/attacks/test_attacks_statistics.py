@@ -13,9 +13,9 @@ from nonmember.evidence import View
 
 def view(scale: float = 2.0, n: int = 300) -> View:
     rng = np.random.default_rng(0)
-    norms = {"grad_x_l2": rng.random(n).astype(np.float32)}
+    signals = {"grad_x_l2": rng.random(n).astype(np.float32)}
     logits = rng.normal(0, scale, (n, 6)).astype(np.float32)
-    return View(np.arange(n) + 40, rng.integers(6, size=n), logits, norms)
+    return View(np.arange(n) + 40, rng.integers(6, size=n), logits, signals)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def view(scale: float = 2.0, n: int = 300) -> View:
         ("entropy", lambda v: -statistics.entropy(v.log_probs)),
         ("modified_entropy", lambda v: -statistics.modified_entropy(v.log_probs, v.labels)),
         ("correctness", lambda v: v.logits.argmax(axis=1) == v.labels),
-        ("grad_x_l2", lambda v: -v.norms["grad_x_l2"]),
+        ("grad_x_l2", lambda v: -v.signals["grad_x_l2"]),
     ],
 )
 def test_score_orders_like_the_statistic(name, statistic):
@@ -53,15 +53,15 @@ def test_auc_does_not_come_from_ties(name):
 
 
 @pytest.mark.parametrize("name", ["grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2"])
-def test_a_missing_norm_is_named(name):
+def test_a_missing_signal_is_named(name):
     bare = View(np.arange(2), np.zeros(2, int), np.zeros((2, 2)), {"other": np.zeros(2)})
     with pytest.raises(ValueError, match=rf"signal '{name}' was not extracted .*other"):
         attacks.get(name)().score(bare)
 
 
-def test_a_norm_that_is_not_finite_is_named():
+def test_a_signal_that_is_not_finite_is_named():
     one = view()
-    one.norms["grad_x_l2"][3] = np.nan
+    one.signals["grad_x_l2"][3] = np.nan
     with pytest.raises(ValueError, match=r"'grad_x_l2' must be finite: 1 of 300 .* sample 43"):
         attacks.get("grad_x_l2")().score(one)
 
