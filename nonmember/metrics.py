@@ -106,13 +106,25 @@ def tpr_at_fpr(
     inside, outside = split(scores, member)
     if not 0 < fpr < 1:
         raise ValueError(f"fpr must be in (0, 1), got {fpr}")
-    allowed = fpr * len(outside) + 1e-9  # 0.07 · 100 is a little above 7, 0.29 · 100 below 29
-    if allowed < min_false_positives:
+    if _allowed(fpr, len(outside)) < min_false_positives:
         return Interval(None, None, None)
-    # "Member" means above this non-member: at most `allowed` of them are.
-    limit = np.sort(outside)[::-1][min(int(allowed), len(outside) - 1)]
-    hits = int((inside > limit).sum())
-    return clopper_pearson(hits, len(inside))
+    return clopper_pearson(int(hits_at(inside, outside, fpr)), len(inside))
+
+
+def hits_at(inside: np.ndarray, outside: np.ndarray, fpr: float) -> np.ndarray:
+    """How many members the lowest threshold finds that accuses at most `fpr` of the non-members.
+
+    inside: (…, members), outside: (…, non-members) scores; one count for each of the leading axes.
+    """
+    others = outside.shape[-1]
+    # "Member" means above this non-member: at most `fpr` of them are.
+    last = others - 1 - min(int(_allowed(fpr, others)), others - 1)
+    limit = np.partition(outside, last, axis=-1)[..., last]
+    return (inside > limit[..., None]).sum(axis=-1)
+
+
+def _allowed(fpr: float, others: int) -> float:
+    return fpr * others + 1e-9  # 0.07 · 100 is a little above 7, 0.29 · 100 below 29
 
 
 def deployed(scores: np.ndarray, member: np.ndarray, thresholds: float | np.ndarray) -> Deployed:
