@@ -171,13 +171,13 @@ def report(
     """
     inside, _ = split(target.scores, target.member, "target scores")
     scores, member = target.scores, target.member
-    numbers: dict[str, Any] = _flat("auc", auc(scores, member))
+    numbers: dict[str, Any] = flat("auc", auc(scores, member))
     one, many = _deployed_both(target, shadows, classes, min_class_samples)
-    numbers |= _flat("balanced_accuracy", one.balanced_accuracy if one else None)
-    numbers |= _flat("advantage", one.advantage if one else None)
-    numbers |= _flat("class_advantage", many.advantage if many else None)
+    numbers |= flat("balanced_accuracy", one.balanced_accuracy if one else None)
+    numbers |= flat("advantage", one.advantage if one else None)
+    numbers |= flat("class_advantage", many.advantage if many else None)
     for key, fpr in LOW_FPR.items():
-        numbers |= _flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
+        numbers |= flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
     return numbers | {"members": len(inside), "non_members": len(member) - len(inside)}
 
 
@@ -185,17 +185,29 @@ def _deployed_both(
     target: Scored, shadows: Scored | Sequence[Scored], classes: int, min_class_samples: int
 ) -> tuple[Deployed, Deployed] | tuple[None, None]:
     """The target at the shadows' global threshold and at their class thresholds."""
-    parts = [shadows] if isinstance(shadows, Scored) else list(shadows)
-    if not parts:
+    if not isinstance(shadows, Scored) and not shadows:
         return None, None
-    scores = np.concatenate([part.scores for part in parts])
-    member = np.concatenate([part.member for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    split(scores, member, "shadow scores")
-    by_class = fit_class_thresholds(scores, member, labels, classes, min_class_samples)
+    known = joined(shadows)
+    split(known.scores, known.member, "shadow scores")
+    by_class = fit_class_thresholds(
+        known.scores, known.member, known.labels, classes, min_class_samples
+    )
     return (
-        deployed(target.scores, target.member, fit_threshold(scores, member)),
+        deployed(target.scores, target.member, fit_threshold(known.scores, known.member)),
         deployed(target.scores, target.member, by_class[target.labels]),
+    )
+
+
+def joined(shadows: Scored | Sequence[Scored]) -> Scored:
+    """All samples in a row. Raises ValueError for no shadow."""
+    if isinstance(shadows, Scored):
+        return shadows
+    if not shadows:
+        raise ValueError("one scored shadow or more is needed, got none")
+    return Scored(
+        np.concatenate([part.scores for part in shadows]),
+        np.concatenate([part.member for part in shadows]),
+        np.concatenate([part.labels for part in shadows]),
     )
 
 
@@ -230,7 +242,8 @@ def _auc_interval(inside: np.ndarray, outside: np.ndarray) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _flat(key: str, interval: Interval | None) -> dict[str, Any]:
+def flat(key: str, interval: Interval | None) -> dict[str, Any]:
+    """`key`, `key_low` and `key_high` for JSON: 6 digits, or "not supported"."""
     value, low, high = interval or (None, None, None)
     return {key: _round(value), f"{key}_low": _round(low), f"{key}_high": _round(high)}
 
