@@ -19,31 +19,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-Z = float(stats.norm.ppf(0.975))
+from nonmember.intervals import Interval, Z, clopper_pearson, newcombe, split, wilson
+from nonmember.thresholds import fit_class_thresholds, fit_threshold
+
 NOT_SUPPORTED = "not supported"
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval; all None where the samples do not support one."""
-
-    value: float | None
-    low: float | None
-    high: float | None
+LOW_FPR = {"tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001, "tpr_at_001_fpr": 0.0001}
 
 
 class Difference(NamedTuple):
-    """An estimated difference, its 95 % interval and the two-sided p value of "no difference"."""
+    """a − b: an estimate, its 95 % interval and the two-sided p value of "no difference"."""
 
     value: float
     low: float
     high: float
     p_value: float
 
+    @property
+    def p_lower(self) -> float:
+        """One-sided p value of "a is not below b": small where a, say the defended, is lower."""
+        return self.p_value / 2 if self.value < 0 else 1 - self.p_value / 2
+
 
 class Deployed(NamedTuple):
-    """An attack that says "member" from a threshold on; advantage = tpr − fpr, may be negative."""
+    """An attack that says "member" from a threshold on.
 
-    balanced_accuracy: float
+    advantage = tpr − fpr, may be negative; balanced accuracy = (1 + advantage) / 2.
+    """
+
+    balanced_accuracy: Interval
     advantage: Interval
     tpr: float
     fpr: float
@@ -67,7 +70,7 @@ def auc(scores: np.ndarray, member: np.ndarray) -> Interval:
     q = 0.025^(1/k) on such agreement gives [value·q, 1 − q·(1 − value)], so [q, 1] at AUC 1 and
     [0, 1 − q] at AUC 0. A single member or non-member has no variance either and gets the same.
     """
-    inside, outside = _split(scores, member)
+    inside, outside = split(scores, member)
     return _auc_interval(*_components(inside, outside))
 
 
@@ -78,15 +81,15 @@ def delong_paired(scores_a: np.ndarray, scores_b: np.ndarray, member: np.ndarray
     both AUCs have variance 0, the interval joins their own (MOVER), and p bounds the chance that
     min(members, non-members) disjoint pairs all show this difference if there is none.
     """
-    parts_a = _components(*_split(scores_a, member, "scores_a"))
-    parts_b = _components(*_split(scores_b, member, "scores_b"))
+    parts_a = _components(*split(scores_a, member, "scores_a"))
+    parts_b = _components(*split(scores_b, member, "scores_b"))
     value = math.fsum(parts_a[0] - parts_b[0]) / len(parts_a[0])
     error = _variance(parts_a[0] - parts_b[0], parts_a[1] - parts_b[1]) ** 0.5
     if error > 0:
         p_value = float(2 * stats.norm.sf(abs(value) / error))
         return Difference(value, max(value - Z * error, -1.0), min(value + Z * error, 1.0), p_value)
     pairs = min(len(parts_a[0]), len(parts_a[1]))
-    low, high = _difference(_auc_interval(*parts_a), _auc_interval(*parts_b))
+    low, high = newcombe(_auc_interval(*parts_a), _auc_interval(*parts_b))
     return Difference(value, low, high, min(1.0, 2 / (1 + abs(value)) ** pairs))
 
 
@@ -95,55 +98,33 @@ def tpr_at_fpr(
 ) -> Interval:
     """The largest achievable TPR whose FPR is at most `fpr`.
 
-    Interval: Clopper–Pearson at the chosen threshold. None in all places if `fpr` of the
-    non-members is fewer than `min_false_positives`: the threshold would rest on a few samples.
+    Interval: Clopper–Pearson of the members above the chosen threshold, so for the attack with
+    that threshold, whose own FPR is `fpr` of these non-members and only about that of others.
+    None in all places if `fpr` of the non-members is fewer than `min_false_positives`: the
+    threshold would rest on a few samples.
     """
-    inside, outside = _split(scores, member)
+    inside, outside = split(scores, member)
     if not 0 < fpr < 1:
         raise ValueError(f"fpr must be in (0, 1), got {fpr}")
-    allowed = fpr * len(outside) + 1e-9  # 0.07 · 100 is a little above 7, 0.29 · 100 below 29
-    if allowed < min_false_positives:
+    if _allowed(fpr, len(outside)) < min_false_positives:
         return Interval(None, None, None)
-    # "Member" means above this non-member: at most `allowed` of them are.
-    limit = np.sort(outside)[::-1][min(int(allowed), len(outside) - 1)]
-    hits = int((inside > limit).sum())
-    return _clopper_pearson(hits, len(inside))
+    return clopper_pearson(int(hits_at(inside, outside, fpr)), len(inside))
 
 
-def fit_threshold(scores: np.ndarray, member: np.ndarray) -> float:
-    """The threshold t with the best balanced accuracy of "member if score >= t".
+def hits_at(inside: np.ndarray, outside: np.ndarray, fpr: float) -> np.ndarray:
+    """How many members the lowest threshold finds that accuses at most `fpr` of the non-members.
 
-    t lies half way between two neighbouring scores, or is −inf (all are members) or inf (none);
-    of equally good ones the highest.
+    inside: (…, members), outside: (…, non-members) scores; one count for each of the leading axes.
     """
-    _split(scores, member)
-    return _best_threshold(np.asarray(scores, np.float64), np.asarray(member, bool))
+    others = outside.shape[-1]
+    # "Member" means above this non-member: at most `fpr` of them are.
+    last = others - 1 - min(int(_allowed(fpr, others)), others - 1)
+    limit = np.partition(outside, last, axis=-1)[..., last]
+    return (inside > limit[..., None]).sum(axis=-1)
 
 
-def fit_class_thresholds(
-    scores: np.ndarray,
-    member: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    min_class_samples: int = 10,
-) -> np.ndarray:
-    """(classes,) thresholds like `fit_threshold`'s, each from the samples of its class.
-
-    A class with fewer than `min_class_samples` members or non-members gets the global threshold.
-    """
-    labels = np.asarray(labels)
-    if labels.shape != np.shape(scores) or ((labels < 0) | (labels >= classes)).any():
-        raise ValueError(f"labels must be {np.shape(scores)} in 0 … {classes - 1}")
-    thresholds = np.full(classes, fit_threshold(scores, member))
-    scores, member = np.asarray(scores, np.float64), np.asarray(member, bool)
-    order = np.argsort(labels, kind="stable")
-    ends = np.searchsorted(labels[order], np.arange(classes + 1))
-    for label in range(classes):
-        rows = order[ends[label] : ends[label + 1]]
-        inside = int(member[rows].sum())
-        if min(inside, len(rows) - inside) >= max(min_class_samples, 1):
-            thresholds[label] = _best_threshold(scores[rows], member[rows])
-    return thresholds
+def _allowed(fpr: float, others: int) -> float:
+    return fpr * others + 1e-9  # 0.07 · 100 is a little above 7, 0.29 · 100 below 29
 
 
 def deployed(scores: np.ndarray, member: np.ndarray, thresholds: float | np.ndarray) -> Deployed:
@@ -151,16 +132,16 @@ def deployed(scores: np.ndarray, member: np.ndarray, thresholds: float | np.ndar
 
     Interval of the advantage: Newcombe 1998, method 10, from the two Wilson intervals.
     """
-    inside, outside = _split(scores, member)
+    inside, outside = split(scores, member)
     if np.isnan(thresholds).any():
         raise ValueError("a threshold must be a number, got NaN")
     accused = np.asarray(scores, np.float64) >= thresholds
     member = np.asarray(member, bool)
-    tpr = _wilson(int(accused[member].sum()), len(inside))
-    fpr = _wilson(int(accused[~member].sum()), len(outside))
-    gap = tpr[0] - fpr[0]
-    advantage = Interval(gap, *_difference(tpr, fpr))
-    return Deployed((1 + gap) / 2, advantage, tpr[0], fpr[0])
+    tpr = wilson(int(accused[member].sum()), len(inside))
+    fpr = wilson(int(accused[~member].sum()), len(outside))
+    limits = (tpr[0] - fpr[0], *newcombe(tpr, fpr))
+    accuracy = Interval(*((1 + limit) / 2 for limit in limits))
+    return Deployed(accuracy, Interval(*limits), tpr[0], fpr[0])
 
 
 def p1(accuracy: float, advantage: float) -> float:
@@ -188,15 +169,15 @@ def report(
     Thresholds are fitted on the shadows together and applied to the target. "not supported"
     stands where the samples do not carry a number, and for the thresholds without any shadow.
     """
-    inside, _ = _split(target.scores, target.member, "target scores")
+    inside, _ = split(target.scores, target.member, "target scores")
     scores, member = target.scores, target.member
-    numbers: dict[str, Any] = _flat("auc", auc(scores, member))
+    numbers: dict[str, Any] = flat("auc", auc(scores, member))
     one, many = _deployed_both(target, shadows, classes, min_class_samples)
-    numbers["balanced_accuracy"] = _round(one.balanced_accuracy if one else None)
-    numbers |= _flat("advantage", one.advantage if one else None)
-    numbers |= _flat("class_advantage", many.advantage if many else None)
-    for key, fpr in (("tpr_at_1_fpr", 0.01), ("tpr_at_01_fpr", 0.001)):
-        numbers |= _flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
+    numbers |= flat("balanced_accuracy", one.balanced_accuracy if one else None)
+    numbers |= flat("advantage", one.advantage if one else None)
+    numbers |= flat("class_advantage", many.advantage if many else None)
+    for key, fpr in LOW_FPR.items():
+        numbers |= flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
     return numbers | {"members": len(inside), "non_members": len(member) - len(inside)}
 
 
@@ -204,43 +185,30 @@ def _deployed_both(
     target: Scored, shadows: Scored | Sequence[Scored], classes: int, min_class_samples: int
 ) -> tuple[Deployed, Deployed] | tuple[None, None]:
     """The target at the shadows' global threshold and at their class thresholds."""
-    parts = [shadows] if isinstance(shadows, Scored) else list(shadows)
-    if not parts:
+    if not isinstance(shadows, Scored) and not shadows:
         return None, None
-    scores = np.concatenate([part.scores for part in parts])
-    member = np.concatenate([part.member for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    _split(scores, member, "shadow scores")
-    by_class = fit_class_thresholds(scores, member, labels, classes, min_class_samples)
+    known = joined(shadows)
+    split(known.scores, known.member, "shadow scores")
+    by_class = fit_class_thresholds(
+        known.scores, known.member, known.labels, classes, min_class_samples
+    )
     return (
-        deployed(target.scores, target.member, fit_threshold(scores, member)),
+        deployed(target.scores, target.member, fit_threshold(known.scores, known.member)),
         deployed(target.scores, target.member, by_class[target.labels]),
     )
 
 
-def _split(
-    scores: np.ndarray, member: np.ndarray, name: str = "scores"
-) -> tuple[np.ndarray, np.ndarray]:
-    """The scores of the members and of the non-members, float64, checked."""
-    scores, member = np.asarray(scores, np.float64), np.asarray(member)
-    if scores.ndim != 1 or scores.shape != member.shape:
-        raise ValueError(
-            f"{name} {scores.shape} and member {member.shape} must be (n,), one length"
-        )
-    if not np.isin(member, (0, 1)).all():
-        raise ValueError(f"member of {name} must be bool or 0/1, got {np.unique(member)[:5]}")
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
-        raise ValueError(
-            f"{name} must be finite: {len(bad)} of {len(scores)} are NaN or infinite, the first "
-            f"at position {bad[0]}"
-        )
-    inside = member.astype(bool)
-    if inside.all() or not inside.any():
-        raise ValueError(
-            f"{name} need members and non-members, got {inside.sum()} and {(~inside).sum()}"
-        )
-    return scores[inside], scores[~inside]
+def joined(shadows: Scored | Sequence[Scored]) -> Scored:
+    """All samples in a row. Raises ValueError for no shadow."""
+    if isinstance(shadows, Scored):
+        return shadows
+    if not shadows:
+        raise ValueError("one scored shadow or more is needed, got none")
+    return Scored(
+        np.concatenate([part.scores for part in shadows]),
+        np.concatenate([part.member for part in shadows]),
+        np.concatenate([part.labels for part in shadows]),
+    )
 
 
 def _components(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -274,42 +242,8 @@ def _auc_interval(inside: np.ndarray, outside: np.ndarray) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _clopper_pearson(hits: int, trials: int) -> Interval:
-    exact = stats.binomtest(hits, trials).proportion_ci(0.95, method="exact")
-    return Interval(hits / trials, float(exact.low), float(exact.high))
-
-
-def _wilson(hits: int, trials: int) -> tuple[float, float, float]:
-    score = stats.binomtest(hits, trials).proportion_ci(0.95, method="wilson")
-    return hits / trials, float(score.low), float(score.high)
-
-
-def _difference(a: Any, b: Any) -> tuple[float, float]:
-    """Limits of a − b from (value, low, high) of each (Newcombe 1998; MOVER)."""
-    value = a[0] - b[0]
-    low = value - np.hypot(a[0] - a[1], b[2] - b[0])
-    high = value + np.hypot(a[2] - a[0], b[0] - b[1])
-    return max(float(low), -1.0), min(float(high), 1.0)
-
-
-def _best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
-    order = np.argsort(-scores)
-    ordered = scores[order]
-    hits = np.concatenate([[0], np.cumsum(member[order])])
-    alarms = np.arange(len(scores) + 1) - hits
-    cuts = np.flatnonzero(np.append(ordered[:-1] > ordered[1:], True)) + 1  # ends of equal scores
-    cuts = np.concatenate([[0], cuts])
-    # Whole numbers, so that equally good cuts are exactly equal.
-    gain = hits[cuts] * alarms[-1] - alarms[cuts] * hits[-1]
-    cut = int(cuts[gain.argmax()])
-    if cut in (0, len(scores)):
-        return np.inf if cut == 0 else -np.inf
-    above, below = ordered[cut - 1], ordered[cut]
-    middle = above / 2 + below / 2  # halves first: the sum may overflow
-    return float(middle if below < middle <= above else above)
-
-
-def _flat(key: str, interval: Interval | None) -> dict[str, Any]:
+def flat(key: str, interval: Interval | None) -> dict[str, Any]:
+    """`key`, `key_low` and `key_high` for JSON: 6 digits, or "not supported"."""
     value, low, high = interval or (None, None, None)
     return {key: _round(value), f"{key}_low": _round(low), f"{key}_high": _round(high)}
 

@@ -171,11 +171,12 @@ def test_tpr_at_fpr_has_a_closed_form_and_an_exact_interval():
     assert high == pytest.approx(stats.beta.ppf(0.975, hits + 1, 50_000 - hits))
 
 
-@pytest.mark.parametrize(("others", "supported"), [(1_000, False), (9_999, False), (10_000, True)])
-def test_a_tenth_of_a_percent_needs_ten_thousand_non_members(others, supported):
-    scores, member = gaussian(np.random.default_rng(7), 100, others, 1.0)
-    result = metrics.tpr_at_fpr(scores, member, 0.001)
-    assert (result == (None, None, None)) == (not supported)
+@pytest.mark.parametrize(("key", "needed"), [("tpr_at_01_fpr", 10_000), ("tpr_at_001_fpr", 10**5)])
+def test_a_low_rate_needs_ten_false_positives(key, needed):
+    for others in (1000, needed - 1, needed):
+        scores, member = gaussian(np.random.default_rng(7), 100, others, 1.0)
+        result = metrics.tpr_at_fpr(scores, member, metrics.LOW_FPR[key])
+        assert (result == (None, None, None)) == (others < needed)
 
 
 @given(SCORES)
@@ -245,7 +246,7 @@ def test_deployed_interval_is_newcombes():
     scores = np.r_[np.arange(70) < 56, np.arange(80) < 48].astype(float)
     result = metrics.deployed(scores, member, 0.5)
     assert result.advantage == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-    assert result.balanced_accuracy == pytest.approx(0.6)
+    assert result.balanced_accuracy == pytest.approx((0.6, 0.5262, 0.66695), abs=5e-5)
     assert (result.tpr, result.fpr) == pytest.approx((0.8, 0.6))
     assert metrics.deployed(scores, ~member, 0.5).advantage == pytest.approx(
         (-0.2, -0.3339, -0.0524), abs=5e-5
@@ -291,9 +292,10 @@ def test_report_is_json_and_right():
     assert report["auc"] == pytest.approx(0.76, abs=0.03)
     assert report["advantage"] == pytest.approx(0.383, abs=0.05)
     assert report["balanced_accuracy"] == pytest.approx((1 + report["advantage"]) / 2, abs=1e-6)
-    for key in ("auc", "advantage", "class_advantage", "tpr_at_1_fpr"):
+    for key in ("auc", "balanced_accuracy", "advantage", "class_advantage", "tpr_at_1_fpr"):
         assert report[f"{key}_low"] < report[key] < report[f"{key}_high"]
-    assert report["tpr_at_01_fpr"] == report["tpr_at_01_fpr_low"] == "not supported"
+    for key in ("tpr_at_01_fpr", "tpr_at_001_fpr"):
+        assert report[key] == report[f"{key}_low"] == "not supported"
     assert (report["members"], report["non_members"]) == (1000, 1000)
     assert not any("." in key for key in report)
 
@@ -317,7 +319,8 @@ def test_report_ignores_order_dtype_and_how_shadows_are_packed():
 
 def test_report_without_shadows_has_no_deployed_numbers():
     report = metrics.report(scored(0, 1.0), [], 4)
-    assert report["advantage"] == report["class_advantage"] == "not supported"
+    for key in ("advantage", "class_advantage", "balanced_accuracy", "balanced_accuracy_low"):
+        assert report[key] == "not supported"
     assert report["auc"] > 0.7
 
 

@@ -1,0 +1,167 @@
+"""Privacy risk of single samples and of classes, from scores (n,) with higher = member.
+
+A risk is the probability that a sample is a member given its score, if half of all samples are:
+Song and Mittal 2021, section 5, https://arxiv.org/abs/2003.10595. The score's distributions inside
+and outside of the training set come from shadow models, class by class where they suffice.
+Differs: bins hold equally many shadow scores, so the risk does not change with a monotone change
+of the score, and every bin counts half a sample more of each kind, so no risk is 0 or 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nonmember.intervals import Interval, clopper_pearson, split
+from nonmember.metrics import NOT_SUPPORTED, Scored, auc, flat, joined
+from nonmember.thresholds import rows_by_class
+
+Row = dict[str, Any]
+
+
+def risk_scores(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    shadows: Scored | Sequence[Scored],
+    classes: int,
+    bins: int = 50,
+    min_bin_samples: int = 20,
+    min_class_samples: int = 50,
+) -> np.ndarray:
+    """P(member | score, class) of the target's samples, (n,) in (0, 1).
+
+    A class with `min_class_samples` shadow members and as many non-members has its own
+    distributions, the others share those of all classes. A bin holds `min_bin_samples` shadow
+    scores or more where scores are not equal; there are at most `bins`. Raises ValueError for
+    scores that are not finite and for shadows without members or non-members.
+    """
+    known = joined(shadows)
+    split(known.scores, known.member, "shadow scores")
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"scores must be finite, got {(~np.isfinite(scores)).sum()} that are not")
+    if scores.shape != labels.shape or ((labels < 0) | (labels >= classes)).any():
+        raise ValueError(f"labels must be {scores.shape} in 0 … {classes - 1}")
+    values, member = np.asarray(known.scores, np.float64), np.asarray(known.member, bool)
+    risk = _share(scores, values, member, bins, min_bin_samples)
+    pairs = zip(rows_by_class(labels, classes), rows_by_class(known.labels, classes), strict=True)
+    for rows, learnt in pairs:
+        inside = int(member[learnt].sum())
+        if min(inside, len(learnt) - inside) >= max(min_class_samples, 1):
+            risk[rows] = _share(scores[rows], values[learnt], member[learnt], bins, min_bin_samples)
+    return risk
+
+
+def _share(
+    scores: np.ndarray, known: np.ndarray, member: np.ndarray, bins: int, min_bin_samples: int
+) -> np.ndarray:
+    """Density of the members over that of both, in the bin of each score."""
+    count = int(np.clip(len(known) // min_bin_samples, 1, bins))
+    starts = np.arange(1, count) * len(known) // count
+    ordered = np.sort(known)
+    edges = np.unique(ordered[starts])  # a bin begins with its edge: equal scores share one
+    edges = edges[edges > ordered[0]]
+    place = np.searchsorted(edges, known, side="right")
+    inside, outside = (
+        (np.bincount(place[kind], minlength=len(edges) + 1) + 0.5)
+        / (kind.sum() + (len(edges) + 1) / 2)
+        for kind in (member, ~member)
+    )
+    return (inside / (inside + outside))[np.searchsorted(edges, scores, side="right")]
+
+
+def worst_risk(risks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The highest risk of each sample over the attacks and the name of that attack, both (n,).
+
+    risks: attack -> (n,); of equal risks the first attack's. A maximum of risks that are each
+    right is too high on average: `reliability` shows by how much.
+    """
+    if not risks:
+        raise ValueError("worst_risk needs the risks of one attack or more, got none")
+    table = np.stack(list(risks.values()))  # (attacks, n)
+    return table.max(axis=0), np.array(list(risks))[table.argmax(axis=0)]
+
+
+def most_exposed(
+    ids: np.ndarray,
+    labels: np.ndarray,
+    member: np.ndarray,
+    risk: np.ndarray,
+    attack: np.ndarray,
+    count: int = 20,
+) -> list[Row]:
+    """The `count` samples of highest risk: id, label, member, risk, attack; equal risks by id.
+
+    All arrays (n,), `risk` and `attack` as `worst_risk` gives them.
+    """
+    return [
+        {
+            "id": int(ids[i]),
+            "label": int(labels[i]),
+            "member": bool(member[i]),
+            "risk": round(float(risk[i]), 6),
+            "attack": str(attack[i]),
+        }
+        for i in np.lexsort((ids, -np.asarray(risk)))[:count]
+    ]
+
+
+def reliability(risk: np.ndarray, member: np.ndarray, bins: int = 10) -> list[Row]:
+    """Does a risk of 0.9 mean 90 %? For each tenth of [0, 1] with samples in it one row.
+
+    from, to: the tenth; risk: its mean risk; share: that of members among its samples, if members
+    were half of all, with a 95 % interval; members, non_members: how many there are.
+    """
+    inside, outside = split(risk, member, "risk")
+    low, high = min(inside.min(), outside.min()), max(inside.max(), outside.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"risk must be in [0, 1], got {low} to {high}")
+    edges = np.arange(1, bins) / bins
+    places = [np.searchsorted(edges, part, side="right") for part in (inside, outside)]
+    counts = [np.bincount(place, minlength=bins) for place in places]
+    total = np.bincount(np.concatenate(places), np.concatenate([inside, outside]), minlength=bins)
+    odds = len(outside) / len(inside)  # what one member counts, in non-members
+    rows = []
+    for i in np.flatnonzero(counts[0] + counts[1]):
+        members, others = int(counts[0][i]), int(counts[1][i])
+        shares = np.array(clopper_pearson(members, members + others))
+        shares = shares * odds / (shares * odds + 1 - shares)
+        row: Row = {"from": float(i / bins), "to": float((i + 1) / bins)}
+        row["risk"] = round(float(total[i]) / (members + others), 6)
+        row |= flat("share", Interval(*shares))
+        rows.append(row | {"members": members, "non_members": others})
+    return rows
+
+
+def per_class(
+    scores: np.ndarray,
+    member: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    min_class_samples: int = 10,
+) -> list[Row]:
+    """AUC of each class's samples alone: label, auc, auc_low, auc_high, members, non_members.
+
+    "not supported" where a class has fewer than `min_class_samples` members or non-members.
+    """
+    split(scores, member)
+    scores, member = np.asarray(scores), np.asarray(member, bool)
+    found: list[Row] = []
+    for label, rows in enumerate(rows_by_class(np.asarray(labels), classes)):
+        inside = int(member[rows].sum())
+        outside = len(rows) - inside
+        enough = min(inside, outside) >= max(min_class_samples, 1)
+        numbers = flat("auc", auc(scores[rows], member[rows]) if enough else None)
+        found.append({"label": label, **numbers, "members": inside, "non_members": outside})
+    return found
+
+
+def worst_classes(rows: Sequence[Row], count: int = 10) -> list[Row]:
+    """Of `per_class`'s rows the `count` with the highest AUC, of equal ones the lower label first.
+
+    Each interval is that of one class: the highest of many looks worse than it is.
+    """
+    known = [row for row in rows if row["auc"] != NOT_SUPPORTED]
+    return sorted(known, key=lambda row: (-row["auc"], row["label"]))[:count]
