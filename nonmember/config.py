@@ -26,6 +26,7 @@ from nonmember.params import (
     shown,
     unknown_key,
 )
+from nonmember.queries import queries
 from nonmember.registry import Registry
 from nonmember.splits import SplitOptions
 from nonmember.training import TrainOptions
@@ -76,7 +77,8 @@ class _Checker:
         defense = self._part("defense", defenses)
         chosen = self._attacks()
         self._possible(chosen, fixed["shadows"])
-        self._together(dataset, model, defense, fixed)
+        asked = self._queries(chosen)
+        self._together(dataset, model, defense, asked, fixed)
         if self.problems:
             return {}
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
@@ -88,7 +90,11 @@ class _Checker:
             "undefended": {**recipe, "defense": {"name": "none"}},
             "defended": {**recipe, "defense": defense},
             "shadows": dump["shadows"],
-            "signals": {"names": sorted({*needs, "logits", "feature_norm"})},
+            "signals": {
+                "names": sorted({*needs, "logits", "feature_norm"}),
+                "queries": dict(sorted(asked.items())),
+                "seed": seed,
+            },
             "attacks": {"seed": seed, "attacks": chosen, "metrics": dump["metrics"]},
         }
 
@@ -157,11 +163,28 @@ class _Checker:
                     f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"
                 )
 
+    def _queries(self, chosen: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What the chosen attacks ask: query -> its options, in which they must agree."""
+        asked: dict[str, dict[str, Any]] = {}
+        by: dict[str, str] = {}
+        for name, options in chosen.items():
+            for query, wanted in attacks.get(name)(**options).queries().items():
+                before = asked.setdefault(query, wanted)
+                first = by.setdefault(query, name)
+                self.problems.extend(
+                    f"attacks.{key}: {first} and {name} ask the query {query} with different "
+                    f"values, {shown(before[key])} and {shown(value)}"
+                    for key, value in wanted.items()
+                    if value != before[key]
+                )
+        return asked
+
     def _together(
         self,
         dataset: dict[str, Any],
         model: dict[str, Any],
         defense: dict[str, Any],
+        asked: dict[str, dict[str, Any]],
         fixed: dict[str, Any],
     ) -> None:
         """What only shows when sections meet, and when the data is looked at."""
@@ -177,6 +200,9 @@ class _Checker:
             )
         if outline and defense:
             self.problems.extend(_build(defenses, defense).check(outline.classes))
+        if outline:
+            for query, options in asked.items():
+                self.problems.extend(queries.get(query)(**options).check(outline.shape))
         needs_inference = defense and defenses.get(defense["name"]).needs_inference
         if needs_inference and split and not split.has_inference:
             self.problems.append(

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from nonmember import compute, files, fleet, prepared, signals
+from nonmember import compute, files, fleet, prepared
 from nonmember.compute import ComputeOptions
+from nonmember.queries import Query, queries
+from nonmember.released import Released
 from nonmember.splits import Rows
-from nonmember.training import Task, restore
+from nonmember.training import Task
 
 CHUNK = 4096  # samples in hand at a time
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to extract, as in data/config/signals.json.
+
+    names: keys of nonmember.signals.SIGNALS, `logits` among them. queries: name of a query ->
+    its options. seed: of the queries' random choices.
+    """
+
+    names: Sequence[str]
+    queries: Mapping[str, Mapping[str, Any]]
+    seed: int
+
+    def asked(self) -> dict[str, Query]:
+        """The queries, built."""
+        return {name: queries.get(name)(**options) for name, options in self.queries.items()}
 
 
 def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
@@ -33,13 +53,13 @@ def extract(
     weights: Sequence[Path],
     data: Path,
     folder: Path,
-    names: Sequence[str],
+    wanted: Wanted,
     options: ComputeOptions,
 ) -> None:
     """Write the signals of all models; model 0 is the target.
 
     Logits are taken of every sample that some model was trained or tested on (and the target's
-    inference set); norms only where that model has the sample as member or non-member.
+    inference set); all else only where that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
     known = prepared.load(data)
@@ -51,12 +71,15 @@ def extract(
     files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
     files.write_array(temporary / "labels.npy", known.labels[ids])
     files.write_array(temporary / "membership.npy", membership(models, ids))
-    for name in names:
-        shape = (len(models), len(ids)) + ((known.classes,) if name == "logits" else ())
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.names, ())
+    shapes |= {"logits": (known.classes,)}
+    shapes |= {name: (query.width,) for name, query in wanted.asked().items()}
+    for name, shape in shapes.items():
+        shape = (len(models), len(ids), *shape)
         np.lib.format.open_memmap(temporary / f"{name}.npy", "w+", np.float32, shape)
     slots, locks = compute.slots(options), fleet.Store.default().folder.with_name("slots")
     calls = [
-        (number, task, str(path.resolve()), str(data), str(temporary), tuple(names), slots, locks)
+        (number, task, str(path.resolve()), str(data), str(temporary), wanted, slots, locks)
         for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
     ]
     try:
@@ -77,7 +100,7 @@ def _extract_one(
     weights: str,
     data: str,
     folder: str,
-    names: tuple[str, ...],
+    wanted: Wanted,
     slots: list[str],
     locks: Path,
 ) -> None:
@@ -85,36 +108,25 @@ def _extract_one(
     place = Path(folder)
     ids = np.load(place / "sample_ids.npy", allow_pickle=False)
     known = np.load(place / "membership.npy", allow_pickle=False)[number] >= 0
-    out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in names}
+    asked = wanted.asked()
+    out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*wanted.names, *asked)}
     with compute.one_slot(slots, locks) as device, compute.one_thread():
-        look = _looker(task, Path(weights), Path(data), device)
-        for positions, wanted in (
-            (np.flatnonzero(known), names),
-            (np.flatnonzero(~known), ("logits",)),
-        ):
-            for begin in range(0, len(positions), CHUNK):
-                part = positions[begin : begin + CHUNK]
-                for name, value in look(ids[part], wanted).items():
-                    out[name][number, part] = value
-        for name in set(names) - {"logits"}:
+        model = Released(task, Path(weights), Path(data), device)
+        for part in _chunks(known):
+            for name, value in model.look(ids[part], wanted.names).items():
+                out[name][number, part] = value
+            for name, query in asked.items():
+                out[name][number, part] = model.ask(query, ids[part], wanted.seed)
+        for part in _chunks(~known):
+            out["logits"][number, part] = model.look(ids[part], ("logits",))["logits"]
+        for name in set(out) - {"logits"}:
             out[name][number, ~known] = np.nan
     for array in out.values():
         array.flush()
 
 
-def _looker(
-    task: Task, weights: Path, data: Path, device: str
-) -> Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]]:
-    """(rows, names) -> the signals of one released model on these rows."""
-    known, trained = prepared.load(data), fleet.load(weights)
-    model, defense = restore(task, trained, known, device), task.build_defense()
-
-    def look(rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        inputs, labels = known.take(rows)
-        seen = signals.compute(
-            model, inputs, labels, names, normalise=known.normalise, device=torch.device(device)
-        )
-        released = defense.release(torch.from_numpy(seen["logits"]), trained.extras)
-        return {**seen, "logits": released.numpy()}
-
-    return look
+def _chunks(which: np.ndarray) -> Iterator[np.ndarray]:
+    """Positions where `which` is true, some at a time."""
+    positions = np.flatnonzero(which)
+    for begin in range(0, len(positions), CHUNK):
+        yield positions[begin : begin + CHUNK]

@@ -66,10 +66,10 @@ def compute(
     _check(model, inputs, labels, names)
     model.to(device)
     with _evaluating(model):
-        plan = _plan(model, _prepared(normalise, inputs[:1].to(device)))
+        plan = _plan(model, prepared(normalise, inputs[:1].to(device)))
         size = batch_size or plan.batch_size
         parts = [
-            _batch(model, plan, _prepared(normalise, x.to(device)), y.to(device), names)
+            _batch(model, plan, prepared(normalise, x.to(device)), y.to(device), names)
             for x, y in zip(inputs.split(size), labels.split(size), strict=True)
         ]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in names}
@@ -91,7 +91,8 @@ def _check(model: nn.Module, inputs: Tensor, labels: Tensor, names: Collection[s
             )
 
 
-def _prepared(normalise: Callable[[Tensor], Tensor], raw: Tensor) -> Tensor:
+def prepared(normalise: Callable[[Tensor], Tensor], raw: Tensor) -> Tensor:
+    """Raw inputs (batch, …) as a model reads them: normalised, images with channels last."""
     x = normalise(raw).detach()
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 

@@ -16,7 +16,7 @@ from stages._main import run
 
 def main(arm: str) -> None:
     recipe = files.read_json(f"data/config/{arm}.json")
-    names = files.read_json("data/config/signals.json")["names"]
+    wanted = extraction.Wanted(**files.read_json("data/config/signals.json"))
     rows = load_rows("data/split/target.npz") + load_rows("data/split/shadows.npz")
     data = prepared.load("data/prepared")
     tasks = [make_task(recipe, own, data, arm, number) for number, own in enumerate(rows)]
@@ -28,7 +28,7 @@ def main(arm: str) -> None:
         [folder / "target.safetensors", *shadows],
         Path("data/prepared"),
         Path(f"data/signals/{arm}"),
-        names,
+        wanted,
         read_compute(),
     )
 

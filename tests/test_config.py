@@ -75,6 +75,7 @@ def test_good_content(make: Make) -> None:
     assert content["undefended"] == {**content["defended"], "defense": {"name": "none"}}
     assert list(content["attacks"]["attacks"]) == ["loss", "grad_x_l2"]
     assert {"logits", "grad_x_l2"} <= set(content["signals"]["names"])
+    assert (content["signals"]["queries"], content["signals"]["seed"]) == ({}, 0)
     assert "compute" not in str(content)
 
 
@@ -147,7 +148,7 @@ def test_a_section_that_may_be_missing(make: Make, section: str) -> None:
 @pytest.mark.parametrize("names", [[], "loss", None, {"loss": 1}])
 def test_attack_names_must_be_a_list(make: Make, names: Any) -> None:
     [line] = problems(make, **{"attacks.names": names})
-    assert line.startswith("attacks.names: must be a list of some of calibration, confidence, ")
+    assert line.startswith("attacks.names: must be a list of some of augmentation, boundary_noise")
 
 
 def test_odd_attack_names_do_not_crash(make: Make) -> None:
@@ -265,7 +266,7 @@ def test_inactive_keys_are_checked_too(make: Make) -> None:
 def test_each_file_changes_with_its_own_settings_only(make: Make) -> None:
     before = make()
     cases = {
-        "seed": (1, {"split", "undefended", "defended", "attacks"}),
+        "seed": (1, {"split", "undefended", "defended", "signals", "attacks"}),
         "split.stratified": (False, {"split"}),
         "train.epochs": (7, {"undefended", "defended"}),
         "model.widths": ([16], {"undefended", "defended"}),
@@ -365,3 +366,66 @@ def test_online_attacks_are_refused_before_training(make: Make, name: str) -> No
         "split.scheme provides; use offline"
     ]
     make(**chosen, **{f"attacks.{name}_mode": "offline"})
+
+
+def test_attacks_that_ask_the_same_query_share_it(make: Make) -> None:
+    content = make(**{
+        "attacks.names": ["merlin", "augmentation", "boundary_noise"],
+        "attacks.noise_copies": 7, "attacks.noise_step": 1, "attacks.augmentation_degrees": 9,
+    })  # fmt: skip
+    assert content["signals"]["queries"] == {
+        "noise": {"noise_levels": 10, "noise_copies": 7, "noise_step": 1.0},
+        "shifts": {},
+    }
+    assert content["attacks"]["attacks"]["boundary_noise"]["noise_copies"] == 7
+
+
+def test_attacks_must_agree_on_a_query(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"noise_levels": 10, "noise_copies": 50, "noise_step": 0.2}
+    monkeypatch.setattr(attacks.get("merlin"), "queries", lambda self: {"noise": asked})
+    assert problems(make, **{"attacks.names": ["boundary_noise", "merlin"]}) == [
+        f"attacks.{key}: boundary_noise and merlin ask the query noise with different "
+        f"values, {pair}"
+        for key, pair in (("noise_copies", "100 and 50"), ("noise_step", "0.01 and 0.2"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"attacks.noise_levels": 0}, "attacks.noise_levels: must be at least 1, found 0"),
+        ({"attacks.noise_copies": 0.5}, "attacks.noise_copies: must be a whole number, found 0.5"),
+        ({"attacks.noise_step": 0}, "attacks.noise_step: must be greater than 0, found 0"),
+        (
+            {"attacks.augmentation_degrees": 181},
+            "attacks.augmentation_degrees: must be at most 180, found 181",
+        ),
+        (
+            {"attacks.augmentation_kind": "flips"},
+            "attacks.augmentation_kind: must be 'shifts' or 'rotations', found 'flips'",
+        ),
+        (
+            {"attacks.augmentation_kind": "rotations", "attacks.augmentation_pixels": 8},
+            "attacks.augmentation_pixels: must be less than 8, the side of an image, found 8",
+        ),
+    ],
+)
+def test_bad_options_of_queries_are_refused(make: Make, changes: dict[str, Any], line: str) -> None:
+    assert problems(make, **{"attacks.names": ["augmentation", "merlin"]}, **changes) == [line]
+
+
+@pytest.mark.parametrize("kind", ["shifts", "rotations"])
+def test_queries_that_do_not_fit_the_data(make: Make, kind: str) -> None:
+    """600 features, no image."""
+    changes = {
+        "dataset": {"name": "shoppers", "n": 1200, "path": "data/raw"},
+        "attacks.names": ["augmentation", "merlin"],
+        "attacks.augmentation_kind": kind,
+        "attacks.noise_levels": 601,
+    }
+    assert problems(make, **changes) == [
+        f"attacks.augmentation_kind: {kind} needs images (channels, height, width), got inputs of "
+        "shape (600,); take augmentation out of attacks.names",
+        "attacks.noise_levels: must be at most 600, the number of features, found 601",
+    ]
+    make(**changes | {"attacks.names": ["merlin"], "attacks.noise_levels": 600})

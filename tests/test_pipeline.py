@@ -14,7 +14,7 @@ from nonmember.code import imported
 from nonmember.files import read_json
 
 ARMS = ("undefended", "defended")
-PARTS = ("datasets", "architectures", "defenses", "attacks", "plots")
+PARTS = ("datasets", "architectures", "defenses", "attacks", "queries", "plots")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 pytestmark = pytest.mark.dvc
 

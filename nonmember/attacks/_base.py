@@ -15,9 +15,10 @@ class Attack:
     """One membership inference attack.
 
     A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
-    names the signals it reads (see nonmember.signals.SIGNALS), `min_shadows` the number of shadows
+    names the signals it reads of one forward or backward pass (see nonmember.signals.SIGNALS),
+    `queries` those that take more (see nonmember/queries), `min_shadows` the number of shadows
     below which it cannot work. The options of all attacks share one mapping, so an attack prefixes
-    its keys with its name.
+    its keys with its name, or with that of a query, whose keys several attacks may have.
     """
 
     Options: ClassVar[type[Settings]] = Settings
@@ -31,6 +32,10 @@ class Attack:
     def check(self) -> list[str]:
         """What is impossible about the options: `attacks.key: problem` lines."""
         return []
+
+    def queries(self) -> dict[str, dict[str, Any]]:
+        """Name of a query, which is the name of its signal too -> the query's options."""
+        return {}
 
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Learn from views whose `member` is known: one a shadow model."""

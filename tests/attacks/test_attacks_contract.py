@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from nonmember import metrics
 from nonmember.attacks import attacks
 from nonmember.evidence import View
+from nonmember.queries import queries
 from nonmember.settings import Settings
 
 NORMS = ("grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2")
@@ -25,7 +27,10 @@ def model(seed: int, labels: np.ndarray, leak: float, **more: object) -> View:
     logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
     known = abs(leak) * (member if leak > 0 else ~member)
     logits[np.arange(n), labels] += 1 + known
-    signals = {name: rng.exponential(np.exp(-known)).astype(np.float32) for name in NORMS}
+    signals = {name: rng.exponential(np.exp(-known)) for name in NORMS}
+    shares = expit(rng.normal(known[:, None], 1, (n, 21)))
+    signals |= {"noise": shares[:, :20], "shifts": shares[:, 20:]}
+    signals = {name: values.astype(np.float32) for name, values in signals.items()}
     return View(np.arange(n), labels, logits, signals, member, **more)
 
 
@@ -112,16 +117,26 @@ def test_options_are_settings_with_descriptions_and_known_keys_only(name):
     options = attacks.get(name).Options
     assert issubclass(options, Settings)
     assert all(field.description for field in options.model_fields.values())
-    assert all(key.startswith(name.split("_")[0]) for key in options.model_fields)
+    prefixes = (name.split("_")[0], *attacks.get(name)().queries())
+    assert all(key.startswith(prefixes) for key in options.model_fields)
     with pytest.raises(ValueError, match="nonsense"):
         attacks.get(name)(nonsense=1)
 
 
 def test_options_of_all_attacks_fit_into_one_mapping():
-    keys = [key for _, attack in attacks for key in attack.Options.model_fields]
-    assert len(keys) == len(set(keys))
+    """Attacks that have a key in common have the same class of options."""
+    owner = {}
+    for _, attack in attacks:
+        for key in attack.Options.model_fields:
+            assert owner.setdefault(key, attack.Options) is attack.Options, key
 
 
 def test_needs_name_known_signals():
     for _, attack in attacks:
         assert set(attack.needs) <= {"logits", *NORMS}
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_what_an_attack_asks_is_a_query_with_valid_options(name):
+    for query, options in attacks.get(name)().queries().items():
+        assert queries.get(query)(**options).width > 0

@@ -1,0 +1,66 @@
+"""What the attacks that read the query `noise` share: its options, and the choice of a level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from nonmember import metrics
+from nonmember.attacks._base import Attack
+from nonmember.attacks._signal import read_signal
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+
+class NoiseOptions(Settings):
+    """The query's options; one setting for all attacks that read it."""
+
+    noise_levels: int = Field(10, ge=1, description="levels of noise; level i flips i features")
+    noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
+    noise_step: float = Field(
+        0.01, gt=0, description="unless features flip: deviation of level 1, shares of a byte "
+        "image's range or deviations of a feature",
+    )  # fmt: skip
+
+
+class _NoiseAttack(Attack):
+    """Score = one number of the level at which that number tells the shadows' members best."""
+
+    Options = NoiseOptions
+    half: ClassVar[int]  # 0: shares answered right, 1: shares with a larger loss
+
+    def queries(self) -> dict[str, dict[str, Any]]:
+        """The query `noise`."""
+        return {"noise": self.options.model_dump()}
+
+    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+        """Choose `level`, 1 … levels: the largest AUC over all shadows, the first of equals.
+
+        Raises ValueError if there is no shadow or a shadow's membership is unknown.
+        """
+        if not known or any(view.member is None for view in known):
+            raise ValueError("noise levels are chosen on shadows whose membership is known")
+        shares = np.concatenate([self._shares(view) for view in known])  # (samples, levels)
+        member = np.concatenate([np.asarray(view.member) for view in known])
+        aucs = [metrics.auc(level, member).value or 0.0 for level in shares.T]
+        self.level = 1 + int(np.argmax(aucs))
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64 in [0, 1]. RuntimeError before `fit`."""
+        if not hasattr(self, "level"):
+            raise RuntimeError("the noise level must be chosen on shadows (fit) before scores")
+        return self._shares(view)[:, self.level - 1]
+
+    def _shares(self, view: View) -> np.ndarray:
+        """(n, levels) float64."""
+        values = read_signal(view, "noise")
+        levels = self.options.noise_levels
+        if values.shape[1:] != (2 * levels,):
+            raise ValueError(
+                f"signal 'noise' must have 2 · attacks.noise_levels = {2 * levels} numbers a "
+                f"sample, got {values.shape}; extract the signals again"
+            )
+        return values[:, self.half * levels : (self.half + 1) * levels]

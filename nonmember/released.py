@@ -1,0 +1,81 @@
+"""A trained model as its users get it: the defense's release is in every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nonmember import fleet, prepared, signals
+from nonmember.queries import Query, Samples
+from nonmember.training import Task, restore
+
+LAYER_BYTES = 4 * 2**20  # of a batch's largest layer: more leaves a core's cache and is slower
+_CHUNK = 4096  # rows of the data read at a time
+
+
+class Released:
+    """The model of a finished training, with the data it is asked about."""
+
+    def __init__(self, task: Task, weights: Path, data: Path, device: str) -> None:
+        self._data, self._device = prepared.load(data), torch.device(device)
+        trained = fleet.load(weights)
+        self._model = restore(task, trained, self._data, device)
+        self._defense, self._extras = task.build_defense(), trained.extras
+
+    def look(self, rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Signals of some rows of the data: (n, classes) for logits, else (n,), float32."""
+        inputs, labels = self._data.take(rows)
+        normalise = self._data.normalise
+        seen = signals.compute(
+            self._model, inputs, labels, names, normalise=normalise, device=self._device
+        )
+        return {**seen, "logits": self._release(torch.from_numpy(seen["logits"]))}
+
+    def ask(self, query: Query, rows: np.ndarray, seed: int) -> np.ndarray:
+        """(n, width) float32: what a query says of some rows of the data."""
+        inputs, labels = self._data.take(rows)
+        std = self._data.normalise.std
+        return query.ask(
+            self.answer, Samples(inputs, labels.numpy(), rows, self._binary, std), seed
+        )
+
+    def answer(self, raw: Tensor) -> np.ndarray:
+        """(k, …) raw inputs -> released logits (k, classes) float32."""
+        with torch.inference_mode():
+            parts = [self._forward(part) for part in raw.split(self._batch_size)]
+        return self._release(torch.cat(parts))
+
+    def _forward(self, raw: Tensor) -> Tensor:
+        return self._model(signals.prepared(self._data.normalise, raw.to(self._device))).cpu()
+
+    def _release(self, logits: Tensor) -> np.ndarray:
+        return self._defense.release(logits.float(), self._extras).numpy()
+
+    @cached_property
+    def _batch_size(self) -> int:
+        """Inputs whose largest layer takes LAYER_BYTES; an accelerator takes 64 times as many."""
+        sizes = []
+
+        def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            sizes.append(output.numel() * output.element_size())
+
+        handles = [m.register_forward_hook(note) for m in self._model.modules()]
+        try:
+            self._forward(self._data.take(np.array([0]))[0])
+        finally:
+            for handle in handles:
+                handle.remove()
+        return max(LAYER_BYTES * (1 if self._device.type == "cpu" else 64) // max(sizes), 1)
+
+    @cached_property
+    def _binary(self) -> bool:
+        """Whether the data set is a table of zeros and ones."""
+        inputs = self._data.inputs
+        parts = (inputs[i : i + _CHUNK] for i in range(0, len(inputs), _CHUNK))
+        return inputs.ndim == 2 and all(bool(((x == 0) | (x == 1)).all()) for x in parts)
