@@ -1,8 +1,9 @@
 """Every attack on one arm: signals in, scores and numbers out.
 
-An attack that learns is fitted on the attacker's shadows twice over: *adaptive*, on shadows trained
-with the same defense as the target, and *non_adaptive*, on undefended ones. Thresholds come from
-the same shadows as the attack.
+Where the attacker knows shadows, an attack that learns is fitted on them twice over: *adaptive*, on
+shadows trained with the same defense as the target, and *non_adaptive*, on undefended ones. Where
+the attacker knows half of the target's members and non-members (*partial*), it is fitted on that
+half and scored on the other. Thresholds come from what the attack was fitted on.
 """
 
 from __future__ import annotations
@@ -13,12 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from nonmember import metrics, statistics
-from nonmember.attacks import attacks
-from nonmember.evidence import Evidence, View
+from nonmember import epsilon, metrics, statistics
+from nonmember import risk as risks
+from nonmember.attacks import Attack, attacks
+from nonmember.evidence import TARGET, Evidence, View
 from nonmember.metrics import Scored
 
 Scores = dict[str, np.ndarray]
+PARTS = ("target", "risk")
+
+
+def primary(report: Mapping[str, Any]) -> str:
+    """The kind of attacker whose numbers are the headline: it knows most."""
+    return "adaptive" if "adaptive" in report else "partial"
+
+
+def _build(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Attack]:
+    return {name: attacks.get(name)(**options) for name, options in chosen.items()}
 
 
 def score(
@@ -29,25 +41,90 @@ def score(
 ) -> Scores:
     """Scores of every attack on the target and, for the thresholds, on the shadows themselves.
 
-    Keys: `<attack>.target` (n,) and `<attack>.shadows` (all shadows' samples in a row), float64.
+    Keys: `<attack>.target` (n,), `<attack>.shadows` (all shadows' samples in a row) and, where the
+    target has canaries, `<attack>.canaries`; float64.
     """
-    built = {name: attacks.get(name)(**options) for name, options in chosen.items()}
+    built = _build(chosen)
     for attack in built.values():
         attack.fit(shadows.shadows, seed)
     found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
     for view in shadows.shadows:
         for name, attack in built.items():
             found[f"{name}.shadows"].append(attack.score(view))
-    view = dataclasses.replace(target.target, reference=_reference(target, shadows))
-    scores = {f"{name}.target": attack.score(view) for name, attack in built.items()}
-    return {**scores, **{name: np.concatenate(parts) for name, parts in found.items()}}
+    scores = {name: np.concatenate(parts) for name, parts in found.items()}
+    for part, asked in (("target", target.target), ("canaries", target.canaries)):
+        if asked is not None:
+            seen = dataclasses.replace(asked, reference=_reference(target, shadows, asked))
+            scores |= {f"{name}.{part}": attack.score(seen) for name, attack in built.items()}
+    return scores
 
 
-def _reference(target: Evidence, shadows: Evidence) -> Sequence[View]:
-    """The attacker's shadows on the target's members and non-members."""
+def partial(
+    target: Evidence,
+    chosen: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    splits: int,
+    options: Mapping[str, Any],
+) -> tuple[Scores, dict[str, dict[str, Any]]]:
+    """The attacker that knows half of the target's members and non-members: scores and numbers.
+
+    Each of `splits` random halves serves both ways. A number is the mean over the 2 · splits, its
+    limits the mean of theirs, `<key>_sd` the deviation between them. Scores: `<attack>.target`,
+    (n,) from the first split, each sample by the attack that did not know it, and likewise
+    `<attack>.risk`.
+    """
+    rows = target.rows()
+    member = target.membership[TARGET, rows] == 1
+    scores = {f"{name}.{part}": np.empty(len(rows)) for name in chosen for part in PARTS}
+    folds: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    for number in range(splits):
+        half = _half(member, np.random.default_rng([seed, 5, number]))
+        for known in (half, ~half):
+            views = [target.view(TARGET, rows[part]) for part in (known, ~known)]
+            for name, attack in _build(chosen).items():
+                attack.fit(views[:1], seed)
+                learnt, asked = (
+                    Scored(attack.score(view), member[part], view.labels)
+                    for view, part in zip(views, (known, ~known), strict=True)
+                )
+                least = options["min_false_positives"]
+                folds[name].append(metrics.report(asked, learnt, target.classes, least))
+                if number == 0:
+                    scores[f"{name}.target"][~known] = asked.scores
+                    risk = risks.risk_scores(asked.scores, asked.labels, learnt, target.classes)
+                    scores[f"{name}.risk"][~known] = risk
+    return scores, {name: _mean(found) for name, found in folds.items()}
+
+
+def _half(member: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) bool: a random half of the members and of the non-members."""
+    known = np.zeros(len(member), np.bool_)
+    for part in (np.flatnonzero(member), np.flatnonzero(~member)):
+        known[rng.permutation(part)[: len(part) // 2]] = True
+    return known
+
+
+def _mean(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Reports on several splits as one; a number that one of them does not support is none."""
+    merged: dict[str, Any] = {}
+    for key in reports[0]:
+        values = [report[key] for report in reports]
+        if metrics.NOT_SUPPORTED in values:
+            merged[key] = metrics.NOT_SUPPORTED
+        elif key in ("members", "non_members"):
+            merged[key] = values[0]
+        else:
+            merged[key] = round(float(np.mean(values)), 6)
+            if not key.endswith(("_low", "_high")):
+                merged[f"{key}_sd"] = round(float(np.std(values, ddof=1)), 6)
+    return merged
+
+
+def _reference(target: Evidence, shadows: Evidence, view: View) -> Sequence[View]:
+    """The attacker's shadows on the target's samples in `view`."""
     if not np.array_equal(target.ids, shadows.ids):
         raise ValueError(f"{target.path} and {shadows.path} hold different samples; extract again")
-    return shadows.reference(np.flatnonzero(target.membership[0] >= 0))
+    return shadows.reference(np.searchsorted(shadows.ids, view.ids))
 
 
 def truth(evidence: Evidence) -> Scores:
@@ -66,18 +143,77 @@ def truth(evidence: Evidence) -> Scores:
 
 def numbers(
     scores: Scores, target: Scores, shadows: Scores, classes: int, options: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """Attack name -> its numbers. `target` and `shadows` are what `truth` returned for each."""
-    names = [key.removesuffix(".target") for key in scores if key.endswith(".target")]
-    return {
-        name: metrics.report(
-            Scored(scores[f"{name}.target"], target["member.target"], target["labels.target"]),
-            Scored(scores[f"{name}.shadows"], shadows["member.shadows"], shadows["labels.shadows"]),
-            classes,
-            options["min_false_positives"],
+) -> tuple[dict[str, dict[str, Any]], Scores]:
+    """Attack name -> its numbers, and `<attack>.risk` (n,) of the target's samples.
+
+    `target` and `shadows` are what `truth` returned for each.
+    """
+    reports, found = {}, {}
+    for name in names(scores, "target"):
+        asked = Scored(scores[f"{name}.target"], target["member.target"], target["labels.target"])
+        known = Scored(
+            scores[f"{name}.shadows"], shadows["member.shadows"], shadows["labels.shadows"]
         )
-        for name in names
+        reports[name] = metrics.report(asked, known, classes, options["min_false_positives"])
+        found[f"{name}.risk"] = risks.risk_scores(asked.scores, asked.labels, known, classes)
+    return reports, found
+
+
+def names(scores: Scores, part: str) -> list[str]:
+    """The attacks that `scores` has a `part` of: target, shadows, canaries or risk."""
+    return [key.removesuffix(f".{part}") for key in scores if key.endswith(f".{part}")]
+
+
+def exposure(
+    scores: Scores, target: Scores, classes: int, seed: int, delta: float
+) -> dict[str, Any]:
+    """Who is worst off: epsilon bound, worst classes by attack, most exposed samples.
+
+    scores: with `.target` and `.risk`; target: from `truth`. The highest risk over the attacks is
+    added to `scores` as `risk`. epsilon is at least that of the data, at 95 % confidence.
+    """
+    member, labels = target["member.target"], target["labels.target"]
+    by_attack = {name: scores[f"{name}.target"] for name in names(scores, "target")}
+    risk, attack = risks.worst_risk({name: scores[f"{name}.risk"] for name in by_attack})
+    scores["risk"] = risk
+    bound = epsilon.epsilon_lower_bound(by_attack, member, delta, seed)._asdict()
+    return {
+        "epsilon": {k: round(v, 6) if isinstance(v, float) else v for k, v in bound.items()},
+        "classes": {
+            name: risks.worst_classes(risks.per_class(values, member, labels, classes))
+            for name, values in by_attack.items()
+        },
+        "samples": risks.most_exposed(target["ids.target"], labels, member, risk, attack),
+        "reliability": risks.reliability(risk, member),
     }
+
+
+def canary_numbers(
+    scores: Scores, view: View, min_false_positives: int
+) -> dict[str, dict[str, Any]]:
+    """Attack name -> AUC and TPRs on the canaries, which need no threshold."""
+    assert view.member is not None
+    return {
+        name: metrics.ranking(scores[f"{name}.canaries"], view.member, min_false_positives)
+        for name in names(scores, "canaries")
+    }
+
+
+def inference_leak(target: Evidence) -> dict[str, float | int]:
+    """Whether the inference set has leaked: it may, if the defense trains on it (PAST, Fig. 8).
+
+    AUC of the modified entropy between it and the non-members, with interval, and its accuracy;
+    empty without an inference set. 0.5: the target treats it like any non-member.
+    """
+    view = target.inference
+    if view is None:
+        return {}
+    assert view.member is not None
+    score = -statistics.log_modified_entropy(view.log_probs, view.labels)
+    right = statistics.correct(view.log_probs, view.labels)[view.member]
+    auc = dict(zip(("auc", "auc_low", "auc_high"), metrics.auc(score, view.member), strict=True))
+    found = {key: round(float(value), 6) for key, value in auc.items() if value is not None}
+    return {**found, "acc": round(float(right.mean()), 6), "samples": len(right)}
 
 
 def behaviour(view: View) -> dict[str, float | int]:
@@ -100,8 +236,8 @@ def behaviour(view: View) -> dict[str, float | int]:
 
 
 def headline(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """The few numbers of an arm for `dvc exp show`: the largest over the adaptive attacks."""
-    model, adaptive = audit["model"], audit["adaptive"]
+    """The few numbers of an arm for `dvc exp show`: the largest over the attacks of `primary`."""
+    model, adaptive = audit["model"], audit[primary(audit)]
     strongest = max(adaptive, key=lambda name: adaptive[name]["auc"])
     advantage = max(
         max(found["advantage"], found["class_advantage"]) for found in adaptive.values()

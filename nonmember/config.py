@@ -16,6 +16,7 @@ from nonmember.compute import ComputeOptions
 from nonmember.datasets import Outline, datasets
 from nonmember.defenses import defenses
 from nonmember.params import (
+    AttackerOptions,
     MetricOptions,
     ParamsError,
     ShadowOptions,
@@ -76,6 +77,7 @@ class _Checker:
         model = self._part("model", architectures)
         defense = self._part("defense", defenses)
         chosen = self._attacks()
+        attacker = self._attacker()
         self._possible(chosen, fixed["shadows"])
         asked = self._queries(chosen)
         self._together(dataset, model, defense, asked, fixed)
@@ -95,7 +97,7 @@ class _Checker:
                 "queries": dict(sorted(asked.items())),
                 "seed": seed,
             },
-            "attacks": {"seed": seed, "attacks": chosen, "metrics": dump["metrics"]},
+            "attacks": {"seed": seed, **attacker, "attacks": chosen, "metrics": dump["metrics"]},
         }
 
     def _seed(self) -> int:
@@ -134,7 +136,8 @@ class _Checker:
     def _attacks(self) -> dict[str, dict[str, Any]]:
         """The active attacks, in the order of params.yaml, each with its settings."""
         values = self.values.get("attacks")
-        checked = check_parts("attacks", values, attacks, self.problems, ("names",))
+        others = ("names", *AttackerOptions.model_fields)
+        checked = check_parts("attacks", values, attacks, self.problems, others)
         if not isinstance(values, dict):
             return {}
         names = values.get("names")
@@ -152,13 +155,23 @@ class _Checker:
         self.problems.extend(f"attacks.names: '{name}' is there twice" for name in doubles)
         return chosen
 
+    def _attacker(self) -> dict[str, Any]:
+        """What the attacker knows: the keys of `attacks` that belong to no attack."""
+        values = self.values.get("attacks")
+        own = {k: v for k, v in (values if isinstance(values, dict) else {}).items()
+               if k in AttackerOptions.model_fields}  # fmt: skip
+        options = check_fixed("attacks", own, AttackerOptions, self.problems)
+        return {} if options is None else dict(options.model_dump(mode="json"))
+
     def _possible(self, chosen: dict[str, Any], shadows: ShadowOptions | None) -> None:
         """What each chosen attack says of its own settings and of the number of shadows."""
         for name, options in chosen.items():
             attack = attacks.get(name)(**options)
-            self.problems.extend(attack.check())
-            least = attack.min_shadows
-            if shadows is not None and shadows.count < least:
+            if shadows is None:
+                continue
+            self.problems.extend(attack.check(shadows.assignment))
+            least = attack.min_shadows + (shadows.assignment == "random_half")
+            if shadows.count < least:
                 self.problems.append(
                     f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"
                 )

@@ -4,11 +4,13 @@ Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
 
     sample_ids.npy   (samples,) int64    row of the prepared data
     labels.npy       (samples,) int64
-    membership.npy   (models, samples) int8   1 member, 0 non-member, -1 neither; model 0 is
-                                              the target, model 1 + i is shadow i
+    membership.npy   (models, samples) int8   1 member, 0 non-member, 2 inference set, -1 neither;
+                                              model 0 is the target, model 1 + i is shadow i
     logits.npy       (models, samples, classes) float32
     <signal>.npy     (models, samples) or (models, samples, width) float32, NaN where membership
                                               is -1
+    canary.npy       (samples,) bool     optional: labels.npy has a wrong label, as in training
+    inputs.npy       (samples, d) float32  optional: what a sample looks like, in few numbers
 """
 
 from __future__ import annotations
@@ -24,11 +26,16 @@ import numpy as np
 from nonmember import statistics
 
 TARGET = 0
+INFERENCE = 2
 _SHAPES = {  # file: (dtype, dimensions)
     "sample_ids": (np.dtype(np.int64), ("samples",)),
     "labels": (np.dtype(np.int64), ("samples",)),
     "membership": (np.dtype(np.int8), ("models", "samples")),
     "logits": (np.dtype(np.float32), ("models", "samples", "classes")),
+}
+_OPTIONAL = {
+    "canary": (np.dtype(np.bool_), ("samples",)),
+    "inputs": (np.dtype(np.float32), ("samples", "d")),
 }
 _SIGNAL = (np.dtype(np.float32), ("models", "samples"))
 
@@ -43,6 +50,9 @@ class View:
     member: (n,) bool where the attacker (or the evaluation) knows it, else None.
     reference: other models on the same n samples, each with `member` telling what it was trained
         on, for attacks that compare models; else None.
+    inputs: (n, d) float32 or None.
+    public: at most one view: the same model on samples that it is known not to have trained on and
+        that nothing is evaluated on.
     """
 
     ids: np.ndarray
@@ -51,6 +61,8 @@ class View:
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     member: np.ndarray | None = None
     reference: Sequence[View] | None = None
+    inputs: np.ndarray | None = None
+    public: Sequence[View] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,11 +83,14 @@ class Evidence:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         arrays = {name: self._load(f"{name}.npy") for name in _SHAPES}
-        extra = sorted(p.stem for p in self.path.glob("*.npy") if p.stem not in _SHAPES)
-        self.signals = {name: self._load(f"{name}.npy") for name in extra}
+        extra = {p.stem: self._load(p.name) for p in sorted(self.path.glob("*.npy"))}
+        arrays |= {name: array for name, array in extra.items() if name in _OPTIONAL}
+        self.signals = {name: array for name, array in extra.items() if name not in arrays}
         self.ids, self.labels = arrays["sample_ids"], arrays["labels"]
         self.membership, self.logits = arrays["membership"], arrays["logits"]
+        self.inputs = arrays.get("inputs")
         self._check_shapes({**arrays, **self.signals})
+        self.canary = np.array(arrays.get("canary", np.zeros(len(self.ids), np.bool_)))
         self._check_values()
 
     @property
@@ -93,24 +108,51 @@ class Evidence:
         return self.view(TARGET)
 
     @property
+    def canaries(self) -> View | None:
+        """The target on its canaries, whose labels are wrong; None if there are none."""
+        rows = np.flatnonzero(self._evaluated(TARGET) & self.canary)
+        return self.view(TARGET, rows) if len(rows) else None
+
+    @property
+    def inference(self) -> View | None:
+        """The target on its inference set (`member` True) and non-members; None without one.
+
+        Signals other than the logits are NaN on the inference set.
+        """
+        known = self.membership[TARGET]
+        if not (known == INFERENCE).any():
+            return None
+        rows = np.flatnonzero(((known == 0) | (known == INFERENCE)) & ~self.canary)
+        return self._read(TARGET, rows, member=known[rows] == INFERENCE)
+
+    @property
     def shadows(self) -> Sequence[View]:
         """The shadows on their own members and non-members, each read when it is indexed."""
         return _Views(self, range(1, self.models), None)
 
     def view(self, model: int, rows: np.ndarray | None = None) -> View:
-        """One model on `rows`, positions in the files; default: its members and non-members.
+        """One model on `rows`, positions in the files; default: `rows(model)`.
 
         `member` is None if one of the rows is neither. `reference` holds all shadows but `model`.
         """
         if rows is None:
-            rows = np.flatnonzero(self.membership[model] >= 0)
+            rows = self.rows(model)
         known = self.membership[model, rows]
+        public = np.flatnonzero((self.membership[model] == -1) & ~self.canary)
         return self._read(
             model,
             rows,
-            member=known == 1 if (known >= 0).all() else None,
+            member=known == 1 if np.isin(known, (0, 1)).all() else None,
             reference=self.reference(rows, model),
+            public=_Views(self, [model] if len(public) else [], public),
         )
+
+    def rows(self, model: int = TARGET) -> np.ndarray:
+        """Positions of a model's members and non-members, canaries left out."""
+        return np.flatnonzero(self._evaluated(model) & ~self.canary)
+
+    def _evaluated(self, model: int) -> np.ndarray:
+        return np.isin(self.membership[model], (0, 1))
 
     def reference(self, rows: np.ndarray, model: int = TARGET) -> Sequence[View]:
         """All shadows but `model` on `rows`, each read when it is indexed.
@@ -125,6 +167,7 @@ class Evidence:
         rows: np.ndarray,
         member: np.ndarray | None,
         reference: Sequence[View] | None = None,
+        public: Sequence[View] = (),
     ) -> View:
         return View(
             ids=np.array(self.ids[rows]),
@@ -133,6 +176,8 @@ class Evidence:
             signals={name: np.array(array[model, rows]) for name, array in self.signals.items()},
             member=member,
             reference=reference,
+            inputs=None if self.inputs is None else np.array(self.inputs[rows]),
+            public=public,
         )
 
     def _load(self, name: str) -> np.ndarray:
@@ -144,7 +189,7 @@ class Evidence:
     def _check_shapes(self, arrays: Mapping[str, np.ndarray]) -> None:
         sizes: dict[str, tuple[int, str]] = {}
         for name, array in arrays.items():
-            dtype, dims = _SHAPES.get(name, _SIGNAL)
+            dtype, dims = {**_SHAPES, **_OPTIONAL}.get(name, _SIGNAL)
             free = name in self.signals  # the last dimension may be there, of any size
             if array.dtype != dtype or array.ndim not in (len(dims), len(dims) + free):
                 raise ValueError(
@@ -167,8 +212,8 @@ class Evidence:
                 f"{self.path}/labels.npy must be in 0 … {self.classes - 1} (logits.npy has "
                 f"{self.classes} classes), got {self.labels.min()} … {self.labels.max()}"
             )
-        if not np.isin(self.membership, (-1, 0, 1)).all():
-            raise ValueError(f"{self.path}/membership.npy must hold only 1, 0 and -1")
+        if not np.isin(self.membership, (-1, 0, 1, INFERENCE)).all():
+            raise ValueError(f"{self.path}/membership.npy must hold only 1, 0, {INFERENCE} and -1")
         for model, row in enumerate(self.membership):
             if not ((row == 1).any() and (row == 0).any()):
                 raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,28 +11,36 @@ from typing import Any
 
 import numpy as np
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from sklearn.decomposition import PCA
 
 from nonmember import compute, files, fleet, prepared
 from nonmember.compute import ComputeOptions
+from nonmember.evidence import INFERENCE
+from nonmember.prepared import Prepared
 from nonmember.queries import Query, queries
 from nonmember.released import Released
-from nonmember.splits import Rows
+from nonmember.splits import Canaries, Rows, spread
 from nonmember.training import Task
 
 CHUNK = 4096  # samples in hand at a time
+COMPONENTS = 32
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What to extract, as in data/config/signals.json.
 
-    names: keys of nonmember.signals.SIGNALS, `logits` among them. queries: name of a query ->
-    its options. seed: of the queries' random choices.
+    names: keys of nonmember.signals.SIGNALS, `logits` among them, and `inputs`. queries: name of a
+    query -> its options. seed: of the queries' random choices.
     """
 
     names: Sequence[str]
     queries: Mapping[str, Mapping[str, Any]]
     seed: int
+
+    def of_models(self) -> list[str]:
+        """The names of what each model says, without `inputs`."""
+        return [name for name in self.names if name != "inputs"]
 
     def asked(self) -> dict[str, Query]:
         """The queries, built."""
@@ -39,12 +48,34 @@ class Wanted:
 
 
 def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
-    """(models, samples) int8: 1 member, 0 non-member, -1 neither (inference set, others' data)."""
+    """(models, samples) int8: 1 member, 0 non-member, 2 inference set, -1 neither."""
     table = np.full((len(models), len(ids)), -1, np.int8)
     for row, rows in zip(table, models, strict=True):
         row[np.searchsorted(ids, rows.train)] = 1
         row[np.searchsorted(ids, rows.test)] = 0
+        row[np.searchsorted(ids, np.intersect1d(rows.inference, ids))] = INFERENCE
     return table
+
+
+def outlines(known: Prepared, ids: np.ndarray, target: Rows) -> np.ndarray:
+    """What each sample looks like, (samples, d) float32: its first 32 principal components.
+
+    The components are those of at most 10,000 samples that the target is not evaluated on (of all,
+    if there are no others). Inputs of 32 numbers or fewer stay as they are.
+    """
+
+    def flat(rows: np.ndarray) -> np.ndarray:
+        inputs, _ = known.take(rows)
+        return known.normalise(inputs).flatten(1).numpy()
+
+    if math.prod(known.shape) <= COMPONENTS:
+        return flat(ids)
+    others = np.setdiff1d(ids, np.concatenate([target.train, target.test, target.inference]))
+    basis = others if len(others) >= COMPONENTS else ids
+    basis = basis[spread(len(basis), min(len(basis), 10_000))]
+    pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(flat(basis))
+    parts = [pca.transform(flat(part)) for part in np.array_split(ids, len(ids) // CHUNK + 1)]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def extract(
@@ -55,6 +86,7 @@ def extract(
     folder: Path,
     wanted: Wanted,
     options: ComputeOptions,
+    canaries: Canaries,
 ) -> None:
     """Write the signals of all models; model 0 is the target.
 
@@ -69,9 +101,12 @@ def extract(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
-    files.write_array(temporary / "labels.npy", known.labels[ids])
+    files.write_array(temporary / "labels.npy", canaries.relabel(ids, known.labels[ids]))
+    files.write_array(temporary / "canary.npy", canaries.among(ids))
     files.write_array(temporary / "membership.npy", membership(models, ids))
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.names, ())
+    if "inputs" in wanted.names:
+        files.write_array(temporary / "inputs.npy", outlines(known, ids, models[0]))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.of_models(), ())
     shapes |= {"logits": (known.classes,)}
     shapes |= {name: (query.width,) for name, query in wanted.asked().items()}
     for name, shape in shapes.items():
@@ -107,18 +142,21 @@ def _extract_one(
     """In a worker: one model's row of every signal, a chunk of samples in hand at a time."""
     place = Path(folder)
     ids = np.load(place / "sample_ids.npy", allow_pickle=False)
-    known = np.load(place / "membership.npy", allow_pickle=False)[number] >= 0
+    known = np.load(place / "membership.npy", allow_pickle=False)[number]
+    known = np.isin(known, (0, 1))
+    labels = np.load(place / "labels.npy", allow_pickle=False)
+    names = wanted.of_models()
     asked = wanted.asked()
-    out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*wanted.names, *asked)}
+    out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*names, *asked)}
     with compute.one_slot(slots, locks) as device, compute.one_thread():
         model = Released(task, Path(weights), Path(data), device)
         for part in _chunks(known):
-            for name, value in model.look(ids[part], wanted.names).items():
+            for name, value in model.look(ids[part], labels[part], names).items():
                 out[name][number, part] = value
             for name, query in asked.items():
-                out[name][number, part] = model.ask(query, ids[part], wanted.seed)
+                out[name][number, part] = model.ask(query, ids[part], labels[part], wanted.seed)
         for part in _chunks(~known):
-            out["logits"][number, part] = model.look(ids[part], ("logits",))["logits"]
+            out["logits"][number, part] = model.look(ids[part], labels[part], ("logits",))["logits"]
         for name in set(out) - {"logits"}:
             out[name][number, ~known] = np.nan
     for array in out.values():

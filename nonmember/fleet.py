@@ -37,6 +37,8 @@ def fingerprint(task: Task) -> str:
     digest = hashlib.sha256(json.dumps(task.recipe(), sort_keys=True).encode())
     for rows in (task.train_rows, task.inference_rows):
         digest.update(rows.astype("<i8").tobytes() + b"/")
+    for values in (task.canaries.rows, task.canaries.labels):
+        digest.update(values.astype("<i8").tobytes() + b"/")
     for name, needed in sorted(task.build_defense().requires(task).items()):
         digest.update(f"{name}={fingerprint(needed)}".encode())
     digest.update(_code(task.defense["name"], task.model["name"]).encode())

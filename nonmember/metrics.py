@@ -170,15 +170,23 @@ def report(
     stands where the samples do not carry a number, and for the thresholds without any shadow.
     """
     inside, _ = split(target.scores, target.member, "target scores")
-    scores, member = target.scores, target.member
-    numbers: dict[str, Any] = flat("auc", auc(scores, member))
+    numbers = ranking(target.scores, target.member, min_false_positives)
     one, many = _deployed_both(target, shadows, classes, min_class_samples)
     numbers |= flat("balanced_accuracy", one.balanced_accuracy if one else None)
     numbers |= flat("advantage", one.advantage if one else None)
     numbers |= flat("class_advantage", many.advantage if many else None)
+    others = len(target.member) - len(inside)
+    return numbers | {"members": len(inside), "non_members": others}
+
+
+def ranking(
+    scores: np.ndarray, member: np.ndarray, min_false_positives: int = 10
+) -> dict[str, Any]:
+    """AUC and the TPRs at low FPRs, which need no threshold; rounded, ready for JSON."""
+    numbers = flat("auc", auc(scores, member))
     for key, fpr in LOW_FPR.items():
         numbers |= flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
-    return numbers | {"members": len(inside), "non_members": len(member) - len(inside)}
+    return numbers
 
 
 def _deployed_both(

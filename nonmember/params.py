@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -34,6 +34,20 @@ class ShadowOptions(Settings):
     """The `shadows` section of params.yaml."""
 
     count: int = Field(3, ge=1, description="models of the attacker")
+    assignment: Literal["split", "random_half"] = Field(
+        "split", description="split: on the attacker's data; random_half: on half of the target's"
+    )
+
+
+class AttackerOptions(Settings):
+    """The keys of the `attacks` section that belong to no single attack."""
+
+    knowledge: Literal["shadow", "partial"] = Field(
+        "shadow",
+        description="shadow: the attacker trains models like the target; partial: the attacker "
+        "knows half of the target's members and non-members and is scored on the other half",
+    )
+    partial_splits: int = Field(5, ge=1, description="partial: random halves, each used both ways")
 
 
 class MetricOptions(Settings):

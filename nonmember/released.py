@@ -28,22 +28,25 @@ class Released:
         self._model = restore(task, trained, self._data, device)
         self._defense, self._extras = task.build_defense(), trained.extras
 
-    def look(self, rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Signals of some rows of the data: (n, classes) for logits, else (n,), float32."""
-        inputs, labels = self._data.take(rows)
-        normalise = self._data.normalise
+    def look(
+        self, rows: np.ndarray, labels: np.ndarray, names: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Signals of some rows of the data: (n, classes) for logits, else (n,), float32.
+
+        labels: (n,) int64, as the attacker knows them: a canary's is wrong.
+        """
+        inputs, _ = self._data.take(rows)
+        normalise, truth = self._data.normalise, torch.from_numpy(labels)
         seen = signals.compute(
-            self._model, inputs, labels, names, normalise=normalise, device=self._device
+            self._model, inputs, truth, names, normalise=normalise, device=self._device
         )
         return {**seen, "logits": self._release(torch.from_numpy(seen["logits"]))}
 
-    def ask(self, query: Query, rows: np.ndarray, seed: int) -> np.ndarray:
-        """(n, width) float32: what a query says of some rows of the data."""
-        inputs, labels = self._data.take(rows)
+    def ask(self, query: Query, rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+        """(n, width) float32: what a query says of some rows of the data with these labels."""
+        inputs, _ = self._data.take(rows)
         std = self._data.normalise.std
-        return query.ask(
-            self.answer, Samples(inputs, labels.numpy(), rows, self._binary, std), seed
-        )
+        return query.ask(self.answer, Samples(inputs, labels, rows, self._binary, std), seed)
 
     def answer(self, raw: Tensor) -> np.ndarray:
         """(k, …) raw inputs -> released logits (k, classes) float32."""

@@ -11,6 +11,9 @@ from their union, as a function of (seed, i) alone: growing the number of shadow
 
 Under `relaxloss` the fifth set is the inference set of the target and of the shadows. Under `crl`
 there is none, unless `inference_share` keeps a part of each training set for it.
+
+That is `shadows.assignment: split`: no shadow sees what the target is evaluated on. `random_half`
+gives each shadow half of the target's members and non-members instead, as the online attacks need.
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ class SplitOptions(Settings):
     stratified: bool = Field(True, description="the same share of every class in every set")
     inference_share: float = Field(
         0.0, ge=0, lt=1, description="crl only: share of a training set kept as inference set"
+    )
+
+    canaries: float = Field(
+        0.0, ge=0, le=0.5, description="share of the target's members with a wrong label"
     )
 
     @model_validator(mode="after")
@@ -91,6 +98,35 @@ class Rows:
         rows = np.concatenate([self.train, self.test, self.inference])
         if len(np.unique(rows)) != len(rows):
             raise AssertionError("train, test and inference rows must be disjoint")
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """Samples with a wrong label, for whoever trains on them: rows (k,) sorted, labels (k,)."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def none(cls) -> Canaries:
+        """No canaries."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+
+    def among(self, rows: np.ndarray) -> np.ndarray:
+        """Which of `rows`, (k,), are canaries: (k,) bool."""
+        return np.isin(rows, self.rows)
+
+    def within(self, rows: np.ndarray) -> Canaries:
+        """The canaries that are among `rows`."""
+        inside = np.isin(self.rows, rows)
+        return Canaries(self.rows[inside], self.labels[inside])
+
+    def relabel(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """`labels` of `rows`, both (k,), with the wrong ones where a row is a canary."""
+        found = self.among(rows)
+        labels = np.array(labels)
+        labels[found] = self.labels[np.searchsorted(self.rows, rows[found])]
+        return labels
 
 
 def spread(n: int, count: int) -> np.ndarray:
@@ -164,6 +200,50 @@ def shadow_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) ->
     return _rows(redrawn, shared, options.members(len(own[0])))
 
 
+def half_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
+    """Shadow `i`'s rows when it sees a random half of the target's members and non-members.
+
+    The pool is what the target is evaluated on, so a shadow trains on as many samples as the
+    target does. Shadows 2k and 2k + 1 split it between them: of any even number of shadows exactly
+    half saw a given sample (Carlini et al. 2022, sect. VI). Inference sets are the attacker's.
+    """
+    target, piles = target_rows(labels, options, seed), _base(labels, options, seed)
+    rng = np.random.default_rng([seed, 2, i // 2])
+    pool = np.sort(np.concatenate([target.train, target.test]))
+    halves = deal(pool, labels, 2, len(pool) // 2, options.stratified, rng)
+    if options.scheme == "relaxloss":
+        inference = piles[4]
+    else:
+        others = np.sort(np.concatenate(piles[2 if options.scheme == "crl" else 3 :]))
+        rng = np.random.default_rng([seed, 3, i])
+        [inference] = deal(others, labels, 1, len(target.inference), options.stratified, rng)
+    train, test = halves if i % 2 == 0 else halves[::-1]
+    return Rows(np.sort(train), np.sort(test), np.sort(inference))
+
+
+def draw_canaries(labels: np.ndarray, options: SplitOptions, seed: int) -> Canaries:
+    """Wrong labels for a share of the target's members and for as many of its non-members.
+
+    Mislabelled members are the hardest to hide: a model fits them by memory alone (Aerni et al.
+    2024, https://arxiv.org/abs/2404.17399). The wrong class is any other, all equally likely.
+    ValueError if the share rounds to no member.
+    """
+    if options.canaries == 0:
+        return Canaries.none()
+    target, rng = target_rows(labels, options, seed), np.random.default_rng([seed, 4])
+    count = min(round(options.canaries * len(target.train)), len(target.test) // 2)
+    if count == 0:
+        raise ValueError(
+            f"split.canaries: {options.canaries} of {len(target.train)} members is none; raise it "
+            "or set it to 0"
+        )
+    parts = [rng.choice(part, count, replace=False) for part in (target.train, target.test)]
+    rows = np.sort(np.concatenate(parts))
+    classes = int(labels.max()) + 1
+    wrong = (labels[rows] + rng.integers(1, classes, len(rows))) % classes
+    return Canaries(rows, wrong.astype(np.int64))
+
+
 def count_duplicates(inputs: np.ndarray, members: np.ndarray, non_members: np.ndarray) -> int:
     """How many non-member rows are, byte for byte, the same input as some member row."""
     seen = {inputs[row].tobytes() for row in members}
@@ -180,6 +260,16 @@ def save_rows(path: str | Path, models: Mapping[str, Rows]) -> None:
             for part in ("train", "test", "inference")
         },
     )
+
+
+def save_canaries(path: str | Path, canaries: Canaries) -> None:
+    """Canaries as one `.npz`."""
+    files.write_arrays(path, {"rows": canaries.rows, "labels": canaries.labels})
+
+
+def load_canaries(path: str | Path) -> Canaries:
+    """What `save_canaries` wrote."""
+    return Canaries(**files.read_arrays(path))
 
 
 def load_rows(path: str | Path) -> list[Rows]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nonmember.prepared import Prepared
-from nonmember.splits import Rows
+from nonmember.splits import Canaries, Rows
 from nonmember.training import Task, TrainOptions
 
 
@@ -17,7 +17,14 @@ def child_seed(seed: int, model: int) -> int:
     return int(np.random.SeedSequence([seed, model]).generate_state(1)[0])
 
 
-def make_task(recipe: Mapping[str, Any], rows: Rows, data: Prepared, arm: str, model: int) -> Task:
+def make_task(
+    recipe: Mapping[str, Any],
+    rows: Rows,
+    data: Prepared,
+    arm: str,
+    model: int,
+    canaries: Canaries | None = None,
+) -> Task:
     """recipe: `data/config/<arm>.json`. model: 0 is the target, 1 + i is shadow i."""
     return Task(
         name=f"{arm} target" if model == 0 else f"{arm} shadow {model - 1}",
@@ -28,6 +35,7 @@ def make_task(recipe: Mapping[str, Any], rows: Rows, data: Prepared, arm: str, m
         data=data.sha256,
         train_rows=rows.train,
         inference_rows=rows.inference,
+        canaries=(canaries or Canaries.none()).within(rows.train),
     )
 
 

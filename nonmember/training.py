@@ -22,6 +22,7 @@ from nonmember.defenses import Batch, Defense, PartOptions, defenses
 from nonmember.features import FeatureReader, last_linear
 from nonmember.prepared import Normalise, Prepared
 from nonmember.settings import Settings
+from nonmember.splits import Canaries
 
 Weights = dict[str, Tensor]
 Progress = Callable[[int, int, float, float], None]  # epoch, epochs, loss, accuracy
@@ -83,6 +84,7 @@ class Task:
 
     name: for people, not part of the identity. model, defense: active settings with `name`.
     data: sha256 of the prepared data. train_rows, inference_rows: (k,) int64 rows of it.
+    canaries: members that train with a wrong label.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Task:
     data: str
     train_rows: np.ndarray
     inference_rows: np.ndarray
+    canaries: Canaries = field(default_factory=Canaries.none)
 
     def build_defense(self) -> Defense:
         """The defense with its settings; ValueError if they are wrong."""
@@ -346,7 +349,8 @@ def train(
         model = task.build_model(prepared.shape, prepared.classes).to(place)
         feature_dim = last_linear(model).in_features
         parts = defense.make_parts(prepared.classes, feature_dim)
-        inputs, labels = (t.to(place) for t in prepared.take(task.train_rows))
+        inputs, true = prepared.take(task.train_rows)
+        labels = torch.from_numpy(task.canaries.relabel(task.train_rows, true.numpy()))
         others = [t.to(place) for t in prepared.take(task.inference_rows)]
         run = Run(
             task=task,
@@ -355,8 +359,8 @@ def train(
             parts=None if parts is None else parts.to(place),
             options=task.train,
             classes=prepared.classes,
-            inputs=inputs,
-            labels=labels,
+            inputs=inputs.to(place),
+            labels=labels.to(place),
             inference_inputs=others[0],
             inference_labels=others[1],
             normalise=prepared.normalise,

@@ -1,35 +1,70 @@
 """Stage `attack`: score one arm's target with every attack, and measure the scores.
 
 Run:    python -m stages.attack ARM
-Reads:  data/config/attacks.json, data/split/report.json, data/signals/{ARM,undefended}/
-Writes: data/scores/ARM.npz, metrics/ARM/attacks.json
+Reads:  data/config/attacks.json, data/split/report.json, models/ARM/target.json,
+        data/signals/{ARM,undefended}/
+Writes: data/scores/ARM.npz, metrics/ARM/{attacks,exposure}.json
 """
+
+from typing import Any
 
 from nonmember import audit, files
 from nonmember.evidence import Evidence
 from stages._main import run
 
+DELTA = 1e-5  # of the epsilon bound, where training had no delta of its own
+
 
 def main(arm: str) -> None:
     config = files.read_json("data/config/attacks.json")
     target = Evidence(f"data/signals/{arm}")
-    attackers = {"adaptive": target}
-    if arm == "defended":
-        attackers["non_adaptive"] = Evidence("data/signals/undefended")
-    members = audit.truth(target)
-    report = {
-        "model": audit.behaviour(target.target),
+    facts = files.read_json(f"models/{arm}/target.json")["facts"]
+    report: dict[str, Any] = {
+        "model": {**audit.behaviour(target.target), **facts},
+        "inference": audit.inference_leak(target),
         "duplicates": files.read_json("data/split/report.json")["duplicates"],
     }
-    saved = dict(members)
-    for kind, shadows in attackers.items():
-        scores = audit.score(target, shadows, config["attacks"], config["seed"])
-        report[kind] = audit.numbers(
-            scores, members, audit.truth(shadows), target.classes, config["metrics"]
-        )
+    saved = audit.truth(target)
+    if config["knowledge"] == "partial":
+        found = {"partial": with_half(target, config, report)}
+    else:
+        attackers = {"adaptive": target}
+        if arm == "defended":
+            attackers["non_adaptive"] = Evidence("data/signals/undefended")
+        found = {k: with_shadows(k, target, v, config, report) for k, v in attackers.items()}
+    strongest = found[audit.primary(report)]
+    exposure = audit.exposure(
+        strongest, saved, target.classes, config["seed"], facts.get("delta", DELTA)
+    )
+    for kind, scores in found.items():
         saved |= {f"{kind}.{name}": values for name, values in scores.items()}
     files.write_arrays(f"data/scores/{arm}.npz", saved)
+    files.write_json(f"metrics/{arm}/exposure.json", exposure)
     files.write_json(f"metrics/{arm}/attacks.json", report)
+
+
+def with_shadows(
+    kind: str, target: Evidence, shadows: Evidence, config: Any, report: dict[str, Any]
+) -> audit.Scores:
+    """Scores by an attacker with these shadows; the numbers go into `report`."""
+    options = config["metrics"]
+    scores = audit.score(target, shadows, config["attacks"], config["seed"])
+    report[kind], risks = audit.numbers(
+        scores, audit.truth(target), audit.truth(shadows), target.classes, options
+    )
+    if target.canaries is not None:
+        report[f"{kind}_canaries"] = audit.canary_numbers(
+            scores, target.canaries, options["min_false_positives"]
+        )
+    return {**scores, **risks}
+
+
+def with_half(target: Evidence, config: Any, report: dict[str, Any]) -> audit.Scores:
+    """Scores by an attacker who knows half of the samples; the numbers go into `report`."""
+    scores, report["partial"] = audit.partial(
+        target, config["attacks"], config["seed"], config["partial_splits"], config["metrics"]
+    )
+    return scores
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import yaml
 from nonmember import code, files, fleet, metrics, prepared, yaml12
 from nonmember.defenses import defenses
 from nonmember.params import read_yaml
-from nonmember.splits import load_rows
+from nonmember.splits import load_canaries, load_rows
 from nonmember.tasks import make_task
 from nonmember.training import Task
 from stages._main import run
@@ -98,7 +98,8 @@ class Place:
         rows = load_rows(self.folder / "data/split/target.npz")[0]
         recipe = self.read(f"data/config/{self.arm}.json")
         data = prepared.load(self.folder / "data/prepared")
-        return _seconds(make_task(recipe, rows, data, self.arm, 0), _times())
+        canaries = load_canaries(self.folder / "data/split/canaries.npz")
+        return _seconds(make_task(recipe, rows, data, self.arm, 0, canaries), _times())
 
 
 def _times() -> dict[str, float]:

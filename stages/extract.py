@@ -9,17 +9,18 @@ from pathlib import Path
 
 from nonmember import extraction, files, prepared
 from nonmember.params import read_compute
-from nonmember.splits import load_rows
+from nonmember.splits import load_canaries, load_rows
 from nonmember.tasks import make_task
 from stages._main import run
 
 
 def main(arm: str) -> None:
+    canaries = load_canaries("data/split/canaries.npz")
     recipe = files.read_json(f"data/config/{arm}.json")
     wanted = extraction.Wanted(**files.read_json("data/config/signals.json"))
     rows = load_rows("data/split/target.npz") + load_rows("data/split/shadows.npz")
     data = prepared.load("data/prepared")
-    tasks = [make_task(recipe, own, data, arm, number) for number, own in enumerate(rows)]
+    tasks = [make_task(recipe, own, data, arm, number, canaries) for number, own in enumerate(rows)]
     folder = Path(f"models/{arm}")
     shadows = [folder / f"shadows/{i:03d}.safetensors" for i in range(len(rows) - 1)]
     extraction.extract(
@@ -30,6 +31,7 @@ def main(arm: str) -> None:
         Path(f"data/signals/{arm}"),
         wanted,
         read_compute(),
+        canaries,
     )
 
 

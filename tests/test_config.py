@@ -359,13 +359,20 @@ def explained(section: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["lira", "rmia"])
 def test_online_attacks_are_refused_before_training(make: Make, name: str) -> None:
-    """No split scheme lets a shadow train on the target's samples; offline is fine."""
-    chosen = {"attacks.names": [name], "shadows.count": 3}
-    assert problems(make, **chosen, **{f"attacks.{name}_mode": "online"}) == [
-        f"attacks.{name}_mode: online needs shadows that train on the target's samples, which no "
-        "split.scheme provides; use offline"
+    """Under assignment split no shadow trains on the target's samples; offline is fine."""
+    chosen = {"attacks.names": [name], "shadows.count": 4}
+    online = {**chosen, f"attacks.{name}_mode": "online"}
+    assert problems(make, **online) == [
+        f"attacks.{name}_mode: online needs shadows that train on the target's samples; set "
+        "shadows.assignment to random_half, or use offline"
     ]
     make(**chosen, **{f"attacks.{name}_mode": "offline"})
+    make(**online, **{"shadows.assignment": "random_half"})
+
+
+def test_quantile_is_refused_where_no_sample_is_left_to_learn_from(make: Make) -> None:
+    found = problems(make, **{"attacks.names": ["quantile"], "shadows.assignment": "random_half"})
+    assert [problem.partition(":")[0] for problem in found] == ["attacks.names"]
 
 
 def test_attacks_that_ask_the_same_query_share_it(make: Make) -> None:

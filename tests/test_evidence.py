@@ -138,7 +138,7 @@ def change_ids(a):
 
 
 def change_membership(a):
-    a["membership"][0, 0] = 2
+    a["membership"][0, 0] = 3
 
 
 def drop_members(a):
@@ -170,7 +170,7 @@ def drop_members(a):
         ),
         (change_labels, r"labels\.npy must be in 0 … 3 .*got 0 … 4"),
         (change_ids, r"sample_ids\.npy must not repeat an id"),
-        (change_membership, r"membership\.npy must hold only 1, 0 and -1"),
+        (change_membership, r"membership\.npy must hold only 1, 0, 2 and -1"),
         (drop_members, r"membership\.npy: model 2 needs members"),
     ],
 )

@@ -13,11 +13,16 @@ from pydantic import ValidationError
 
 from nonmember.splits import (
     SCHEMES,
+    Canaries,
     Rows,
     SplitOptions,
     count_duplicates,
     deal,
+    draw_canaries,
+    half_rows,
+    load_canaries,
     load_rows,
+    save_canaries,
     save_rows,
     shadow_rows,
     spread,
@@ -234,3 +239,60 @@ def test_rows_survive_the_file(tmp_path: Path) -> None:
         for one, other in zip(parts(saved), parts(loaded), strict=True):
             np.testing.assert_array_equal(one, other)
             assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_random_half_shows_every_sample_to_half_of_the_shadows(scheme: str) -> None:
+    """The online attacks need both kinds of shadow for each sample, trained like the target."""
+    options, labels = SplitOptions(scheme=scheme), draw_labels(300, 4)
+    target = target_rows(labels, options, 0)
+    pool = set(target.train) | set(target.test)
+    seen = np.zeros(300, int)
+    for i in range(6):
+        rows = half_rows(labels, options, 0, i)
+        assert set(rows.train) | set(rows.test) == pool
+        assert len(rows.train) == len(target.train)
+        assert len(rows.inference) == len(target.inference)
+        assert not set(rows.inference) & pool
+        seen[rows.train] += 1
+    assert set(seen[sorted(pool)]) == {3}
+
+
+@settings(deadline=None)
+@given(seeds, st.integers(0, 20))
+def test_random_half_is_a_function_of_seed_and_index(seed: int, i: int) -> None:
+    """Growing the number of shadows keeps the first; pairs complement each other."""
+    options, labels = SplitOptions(scheme="crl"), draw_labels(80, 3)
+    rows, again = (half_rows(labels, options, seed, i) for _ in range(2))
+    np.testing.assert_array_equal(rows.train, again.train)
+    other = half_rows(labels, options, seed, i ^ 1)
+    np.testing.assert_array_equal(rows.train, other.test)
+    later = half_rows(labels, options, seed, i + 2)
+    assert not np.array_equal(rows.train, later.train)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_canaries_are_as_many_members_as_non_members_with_wrong_labels(share: float) -> None:
+    options, labels = SplitOptions(canaries=share), draw_labels(1200, 5)
+    target, canaries = target_rows(labels, options, 0), draw_canaries(labels, options, 0)
+    count = round(share * len(target.train))
+    assert np.isin(canaries.rows, target.train).sum() == count
+    assert np.isin(canaries.rows, target.test).sum() == count
+    assert len(canaries.rows) == 2 * count
+    assert (canaries.labels != labels[canaries.rows]).all()
+    assert ((canaries.labels >= 0) & (canaries.labels < 5)).all()
+
+
+def test_canaries_change_only_their_own_labels(tmp_path: Path) -> None:
+    canaries = Canaries(np.array([3, 8]), np.array([1, 2]))
+    rows = np.array([8, 1, 3, 5])
+    np.testing.assert_array_equal(canaries.relabel(rows, np.zeros(4, np.int64)), [2, 0, 1, 0])
+    np.testing.assert_array_equal(canaries.among(rows), [True, False, True, False])
+    np.testing.assert_array_equal(canaries.within(np.array([8])).labels, [2])
+    save_canaries(tmp_path / "canaries.npz", canaries)
+    np.testing.assert_array_equal(load_canaries(tmp_path / "canaries.npz").rows, [3, 8])
+
+
+def test_too_few_members_for_a_canary() -> None:
+    with pytest.raises(ValueError, match=r"split\.canaries: 0.01 of 20 members is none"):
+        draw_canaries(draw_labels(120, 3), SplitOptions(canaries=0.01), 0)

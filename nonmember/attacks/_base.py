@@ -29,8 +29,11 @@ class Attack:
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)
 
-    def check(self) -> list[str]:
-        """What is impossible about the options: `attacks.key: problem` lines."""
+    def check(self, assignment: str = "split") -> list[str]:
+        """What is impossible about the options: `attacks.key: problem` lines.
+
+        assignment: `shadows.assignment`, which decides what the shadows saw.
+        """
         return []
 
     def queries(self) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,16 @@ def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.nd
     return np.stack(values), np.stack(inside)
 
 
+def online_needs(key: str, mode: str, assignment: str) -> list[str]:
+    """The problem with a key that says `online` when no shadow saw the target's samples."""
+    if mode == "offline" or assignment == "random_half":
+        return []
+    return [
+        f"attacks.{key}: online needs shadows that train on the target's samples; set "
+        "shadows.assignment to random_half, or use offline"
+    ]
+
+
 def mean_where(values: np.ndarray, use: np.ndarray, what: str) -> np.ndarray:
     """Mean over the models in use, (n,); a sample without any gets the mean of the others' means.
 

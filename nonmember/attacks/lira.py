@@ -8,7 +8,7 @@ The log-odds of the true class are taken as normal, for models trained with and 
 Differs: the fixed variance is pooled within samples (the published code takes the spread over all
 samples). A sample that no model, or every model, was trained on borrows the mean of the others.
 Needs reference models (View.reference), three shadows or more; does not learn in `fit`. Online
-needs shadows that train on the target's samples, which no split scheme here gives.
+needs shadows that train on the target's samples: `shadows.assignment: random_half`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import mean_where, read_reference
+from nonmember.attacks._reference import mean_where, online_needs, read_reference
 from nonmember.evidence import View
 from nonmember.settings import Settings
 
@@ -36,14 +36,9 @@ class LikelihoodRatio(Attack):
             "fixed", description="one variance for all samples (paper: below 64 models) or one each"
         )
 
-    def check(self) -> list[str]:
-        """Online, some shadows must have seen the sample: no split scheme provides that."""
-        if self.options.lira_mode == "offline":
-            return []
-        return [
-            "attacks.lira_mode: online needs shadows that train on the target's samples, which no "
-            "split.scheme provides; use offline"
-        ]
+    def check(self, assignment: str = "split") -> list[str]:
+        """Online, some shadows must have seen the sample."""
+        return online_needs("lira_mode", self.options.lira_mode, assignment)
 
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""

@@ -7,7 +7,8 @@ r(x) / r(z) >= gamma. The mean is over the reference models:
   online: half the mean of those with x plus half the mean of those without.
 Differs: z are the scored samples themselves, memberships unseen. That only sets the scale: with
 one set of z for all, the score rises with r(x). Sorted search instead of all pairs.
-Needs reference models (View.reference), two shadows or more; does not learn in `fit`.
+Needs reference models (View.reference), two shadows or more; does not learn in `fit`. Online
+needs shadows that train on the target's samples: `shadows.assignment: random_half`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import Field
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import mean_where, read_reference
+from nonmember.attacks._reference import mean_where, online_needs, read_reference
 from nonmember.evidence import View
 from nonmember.settings import Settings
 
@@ -36,14 +37,9 @@ class Rmia(Attack):
             0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
         )
 
-    def check(self) -> list[str]:
-        """Online, some shadows must have seen the sample: no split scheme provides that."""
-        if self.options.rmia_mode == "offline":
-            return []
-        return [
-            "attacks.rmia_mode: online needs shadows that train on the target's samples, which no "
-            "split.scheme provides; use offline"
-        ]
+    def check(self, assignment: str = "split") -> list[str]:
+        """Online, some shadows must have seen the sample."""
+        return online_needs("rmia_mode", self.options.rmia_mode, assignment)
 
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64 in [0, 1]. ValueError without reference models."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -16,14 +18,14 @@ NORMS = ("grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2")
 SHADOWS = 4
 
 
-def model(seed: int, labels: np.ndarray, leak: float, **more: object) -> View:
-    """One model on samples of `labels`: members are known better by `leak` logits.
+def model(seed: int, labels: np.ndarray, leak: float, share: float = 0.5, **more: object) -> View:
+    """One model on samples of `labels`: members, a share of them, are known better by `leak`.
 
-    With a negative leak the non-members are, by −leak.
+    With a negative leak the non-members are, by −leak logits.
     """
     rng = np.random.default_rng(seed)
     n, classes = len(labels), labels.max() + 1
-    member = rng.permutation(n) < n // 2
+    member = rng.permutation(n) < share * n
     logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
     known = abs(leak) * (member if leak > 0 else ~member)
     logits[np.arange(n), labels] += 1 + known
@@ -31,7 +33,8 @@ def model(seed: int, labels: np.ndarray, leak: float, **more: object) -> View:
     shares = expit(rng.normal(known[:, None], 1, (n, 21)))
     signals |= {"noise": shares[:, :20], "shifts": shares[:, 20:]}
     signals = {name: values.astype(np.float32) for name, values in signals.items()}
-    return View(np.arange(n), labels, logits, signals, member, **more)
+    inputs = rng.normal(size=(n, 3)).astype(np.float32)
+    return View(np.arange(n), labels, logits, signals, member, inputs=inputs, **more)
 
 
 def make_views(
@@ -42,7 +45,8 @@ def make_views(
     shadows = [
         model(i, labels, leak if shadow_leak is None else shadow_leak) for i in range(SHADOWS)
     ]
-    return model(50, labels, leak, reference=shadows), shadows
+    public = [model(51, labels, leak, share=0)]
+    return model(50, labels, leak, reference=shadows, public=public), shadows
 
 
 def fitted_scores(name: str, target: View, shadows: list[View]) -> np.ndarray:
@@ -91,6 +95,7 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
 
     def pick(view: View, **more: object) -> View:
         signals = {k: v[order] for k, v in view.signals.items()}
+        more |= {"inputs": view.inputs[order], "public": view.public}
         return View(view.ids[order], view.labels[order], view.logits[order], signals, **more)
 
     references = [pick(v, member=v.member[order]) for v in shadows]
@@ -101,14 +106,7 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
 @pytest.mark.parametrize("name", attacks.names())
 def test_extreme_logits_stay_finite(name):
     target, shadows = make_views(3.0)
-    extreme = View(
-        target.ids,
-        target.labels,
-        target.logits * 2000,
-        target.signals,
-        target.member,
-        reference=shadows,
-    )
+    extreme = dataclasses.replace(target, logits=target.logits * 2000)
     assert np.isfinite(fitted_scores(name, extreme, shadows)).all()
 
 
@@ -133,7 +131,7 @@ def test_options_of_all_attacks_fit_into_one_mapping():
 
 def test_needs_name_known_signals():
     for _, attack in attacks:
-        assert set(attack.needs) <= {"logits", *NORMS}
+        assert set(attack.needs) <= {"logits", "inputs", *NORMS}
 
 
 @pytest.mark.parametrize("name", attacks.names())

@@ -1,0 +1,99 @@
+"""Quantile regression: is the target surer of this sample than of non-members that look like it?
+
+Paper: Bertran et al. 2023, https://arxiv.org/abs/2307.03694
+No shadows. The log-odds of the true class on samples that the attacker knows are non-members are
+regressed on what a sample looks like (its class and `View.inputs`): gradient boosting for their
+median and their `quantile_level`. Score: (log-odds − median) / (quantile − median), which is 1
+where a sample lies at that quantile of the non-members like it. The attacker's threshold is a
+number of such units; the paper fits one quantile a false positive rate instead.
+Differs: their regressor is a network on the raw input; here scikit-learn's trees, on the class's
+mean log-odds and the first principal components of the input. Learns in `score`, from
+`View.public`: the regression belongs to the one model it is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.evidence import View
+from nonmember.settings import Settings
+
+_LEAST = 50  # non-members to learn from
+
+
+class Quantile(Attack):
+    needs = ("logits", "inputs")
+
+    class Options(Settings):
+        quantile_level: float = Field(
+            0.9, gt=0.5, lt=1, description="share of the non-members below one unit"
+        )
+        quantile_trees: int = Field(100, ge=1, description="trees of each regression")
+
+    _seed = 0
+
+    def check(self, assignment: str = "split") -> list[str]:
+        """Under random_half the shadows see what is evaluated, and no other sample is extracted."""
+        if assignment == "split":
+            return []
+        return [
+            "attacks.names: quantile needs non-members that nothing is evaluated on; set "
+            "shadows.assignment to split"
+        ]
+
+    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+        """Keep the seed; what there is to learn comes with the view that is scored."""
+        self._seed = seed
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64. ValueError with fewer than 50 known non-members."""
+        others = self._others(view)
+        odds, classes = _log_odds(others), view.logits.shape[1]
+        means = np.full(classes, odds.mean())
+        for label in np.unique(others.labels):
+            means[label] = odds[others.labels == label].mean()
+        seen, asked = _looks(others, means), _looks(view, means)
+        levels = (0.5, self.options.quantile_level)
+        median, upper = (self._regress(seen, odds, asked, level) for level in levels)
+        spread = np.maximum(upper - median, 1e-3 * odds.std() + np.finfo(np.float64).tiny)
+        return (_log_odds(view) - median) / spread
+
+    def _others(self, view: View) -> View:
+        """Samples the view's model was not trained on and that are not scored."""
+        others = view.public[0] if len(view.public) else None
+        if others is None or len(others) < _LEAST:
+            count = 0 if others is None else len(others)
+            raise ValueError(
+                f"attack quantile needs {_LEAST} non-members that nothing is evaluated on, found "
+                f"{count}; use split.scheme past or more data"
+            )
+        return others
+
+    def _regress(
+        self, seen: np.ndarray, odds: np.ndarray, asked: np.ndarray, level: float
+    ) -> np.ndarray:
+        trees = HistGradientBoostingRegressor(
+            loss="quantile",
+            quantile=level,
+            max_iter=self.options.quantile_trees,
+            random_state=self._seed,
+            early_stopping=False,
+        )
+        return np.asarray(trees.fit(seen, odds).predict(asked), np.float64)
+
+
+def _looks(view: View, means: np.ndarray) -> np.ndarray:
+    """(n, 1 + d): the mean log-odds of the class, and the inputs."""
+    if view.inputs is None:
+        raise ValueError("signal 'inputs' was not extracted; the attack quantile needs it")
+    return np.column_stack([means[view.labels], view.inputs])
+
+
+def _log_odds(view: View) -> np.ndarray:
+    return statistics.log_odds(view.log_probs, view.labels)
