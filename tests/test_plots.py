@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,63 @@ def test_every_picture_is_written_and_reproducible(made: Path, name: str, arms) 
 @pytest.mark.parametrize("name", sorted(set(plots.PICTURES) - {"training"}))
 def test_a_picture_depends_on_its_numbers(name: str, arms) -> None:
     """The arms exchanged: the picture must change."""
-    one, two = arms
+    full = [replace(arm, risk=risks(arm), canaries=planted(arm)) for arm in arms]
     swapped = [
-        plots.Arm(a.name, a.defense, b.audit, b.scores, b.view, b.curve)
-        for a, b in ((one, two), (two, one))
+        replace(b, name=a.name, defense=a.defense) for a, b in zip(full, full[::-1], strict=True)
     ]
-    assert plots.draw(name, swapped, 3) != plots.draw(name, arms, 3)
+    assert plots.draw(name, swapped, 3) != plots.draw(name, full, 3)
+
+
+def risks(arm: plots.Arm) -> np.ndarray:
+    """The rank of the sample's score, in [0, 1]."""
+    return np.argsort(np.argsort(arm.scores["loss"])) / (N - 1)
+
+
+def planted(arm: plots.Arm) -> dict[str, dict[str, Any]]:
+    """Ordinary members as they are, canaries found more often; nothing at the lowest rates."""
+    kinds = {}
+    for kind, factor in (("members", 0.5), ("canaries", 1.0)):
+        value = factor * arm.audit["adaptive"]["loss"]["auc"]
+        rate = metrics.Interval(value, value / 2, (1 + value) / 2)
+        found = {"tpr_at_1_fpr": rate, "tpr_at_01_fpr": None, "tpr_at_001_fpr": None}
+        kinds[kind] = {k: v for key, i in found.items() for k, v in metrics.flat(key, i).items()}
+    return kinds
+
+
+@pytest.mark.parametrize("name", ["risk", "canaries", "class_auc"])
+def test_what_was_not_measured_is_said(name: str, arms) -> None:
+    """A low picture in place of an empty one; as soon as one arm has the data it is drawn."""
+    single = {"labels": np.arange(N), "logits": np.zeros((N, N), np.float32)}  # one a class
+    few = [replace(arm, view=replace(arm.view, **single)) for arm in arms]
+    nothing = plots.draw(name, few if name == "class_auc" else arms, 3)
+    one = [replace(arms[0], risk=risks(arms[0]), canaries=planted(arms[0])), few[1]]
+    for picture, low in ((nothing, True), (plots.draw(name, one, 3), False)):
+        assert (int.from_bytes(picture[20:24], "big") < 300) == low
+
+
+def test_canaries_without_a_supported_rate_are_said(arms) -> None:
+    nothing = metrics.flat("tpr_at_1_fpr", None) | metrics.flat("tpr_at_01_fpr", None)
+    nothing |= metrics.flat("tpr_at_001_fpr", None)
+    arm = replace(arms[0], canaries={"members": nothing, "canaries": nothing})
+    assert int.from_bytes(plots.draw("canaries", [arm])[20:24], "big") < 300
+
+
+def test_classes_are_drawn_by_name(arms) -> None:
+    named = [replace(arm, class_names=["ant", "bee", "cat", "dog"]) for arm in arms]
+    assert plots.draw("class_auc", named) != plots.draw("class_auc", arms)
+
+
+def test_the_band_is_the_interval_of_each_rate() -> None:
+    rng = np.random.default_rng(0)
+    member = rng.random(2000) < 0.4
+    scores = (rng.normal(size=2000) + member).round(2)
+    x, low, high = roc.band(scores, member, min_false_positives=12, points=60)
+    assert x[0] * (~member).sum() >= 12
+    assert len(x) < len(roc.curve(scores, member, points=60)[0])
+    for allowed, *interval in list(zip(x, low, high, strict=True))[:-1]:
+        assert metrics.tpr_at_fpr(scores, member, allowed, 1)[1:] == pytest.approx(interval)
+    assert (x[-1], high[-1]) == (1, 1)
+    assert not len(roc.band(scores, member, min_false_positives=2000)[0])
 
 
 def test_summary_is_the_headline_of_each_arm(made: Path) -> None:

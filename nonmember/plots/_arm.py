@@ -21,6 +21,11 @@ class Arm:
         of `audit["adaptive"]`.
     view: the target on those n samples, with `member` known.
     curve: one mapping an epoch with `epoch`, `loss` and `accuracy` on the training batches.
+    risk: the samples' privacy risk, (n,) in [0, 1], as `risk.worst_risk` gives it; None where it
+        was not measured.
+    canaries: `members` and `canaries` -> the numbers of `metrics.report` of the strongest attack
+        on ordinary members and on planted ones; None where none were planted.
+    class_names: what the labels stand for; None shows the labels.
     """
 
     name: str
@@ -29,6 +34,9 @@ class Arm:
     scores: Mapping[str, np.ndarray]
     view: View
     curve: Sequence[Mapping[str, float]]
+    risk: np.ndarray | None = None
+    canaries: Mapping[str, Mapping[str, Any]] | None = None
+    class_names: Sequence[str] | None = None
 
     @property
     def label(self) -> str:

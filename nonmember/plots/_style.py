@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,28 @@ def number(value: float) -> str:
 def title(made: Figure, text: str) -> None:
     """The line on top that says what the picture shows."""
     made.suptitle(text, x=0.01, ha="left", weight="bold")
+
+
+def auc_rows(axes: Axes, names: Sequence[str]) -> None:
+    """AUCs along x, one row a name from the top, lines between the rows and one at guessing."""
+    axes.axvline(0.5, color="#555555", linestyle=":", linewidth=1.5)
+    axes.text(0.5, -0.75, "guessing", ha="center", va="bottom", color="#444444", fontsize=11)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.8)
+    axes.set_yticks([row + 0.5 for row in range(len(names) - 1)], minor=True)
+    axes.tick_params(axis="y", which="both", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="y", which="minor")
+    percent_axis(axes.xaxis)
+
+
+def said(text: str, heading: str) -> Figure:
+    """A low picture that says in words why there is nothing to see."""
+    made, axes = figure(1.6)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#444444")
+    title(made, heading)
+    return made
 
 
 def legend_above(axes: Axes, arm_name: str, label: str, entries: Any, columns: int = 1) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, MARKER, figure, percent_axis, title
+from nonmember.plots._style import COLOUR, MARKER, auc_rows, figure, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,7 @@ def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     """
     names = list(arms[0].audit["adaptive"])
     made, axes = figure(2.2 + 0.42 * len(names))
-    axes.axvline(0.5, color="#555555", linestyle=":", linewidth=1.5)
-    axes.text(0.5, -0.75, "guessing", ha="center", va="bottom", color="#444444", fontsize=11)
+    auc_rows(axes, names)
     for arm in arms:
         _draw(axes, arm, arm.audit["adaptive"], names, _OFFSET[arm.name], filled=True)
         naive = {
@@ -33,13 +32,6 @@ def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
             if numbers["auc"] != arm.audit["adaptive"][name]["auc"]
         }
         _draw(axes, arm, naive, names, _OFFSET[arm.name] + _NAIVE, filled=False)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.8)
-    axes.set_yticks([row + 0.5 for row in range(len(names) - 1)], minor=True)
-    axes.tick_params(axis="y", which="both", length=0)
-    axes.grid(axis="y", visible=False)
-    axes.grid(axis="y", which="minor")
-    percent_axis(axes.xaxis)
     axes.set_xlabel("AUC: chance that a member scores above a non-member\n(bars: 95 % interval)")
     title(made, "How well each attack tells members from non-members")
     made.legend(loc="outside lower center", ncols=2)

@@ -9,6 +9,8 @@ from nonmember.plots import samples
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import png, style
 from nonmember.plots.attack_auc import attack_auc
+from nonmember.plots.canaries import canaries
+from nonmember.plots.class_auc import class_auc
 from nonmember.plots.roc import roc
 from nonmember.plots.training import training
 
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
 
 PICTURES: dict[str, Callable[[Sequence[Arm], int], Figure]] = {
     "attack_auc": attack_auc,
+    "class_auc": class_auc,
     "roc": roc,
     "loss": samples.loss,
     "boundary": samples.boundary,
     "origin_boundary": samples.origin_boundary,
+    "risk": samples.risk,
+    "canaries": canaries,
     "training": training,
 }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nonmember.intervals import exact_high, exact_low
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, figure, percent_axis, title
 
@@ -39,6 +40,21 @@ def curve(
     return allowed / len(outside), tpr
 
 
+def band(
+    scores: np.ndarray, member: np.ndarray, min_false_positives: int = 10, points: int = POINTS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(fpr, low, high), each (k,): the 95 % interval of the TPR at each FPR of `curve`.
+
+    Clopper–Pearson point by point, as `metrics.tpr_at_fpr` gives it: it holds at each FPR, not
+    along the whole curve. FPRs of fewer than `min_false_positives` non-members are left out.
+    """
+    fpr, tpr = curve(scores, member, points)
+    kept = np.rint(fpr * (~member).sum()) >= min_false_positives
+    members = int(member.sum())
+    hits = np.rint(tpr[kept] * members)
+    return fpr[kept], exact_low(hits, members, 0.025), exact_high(hits, members, 0.025)
+
+
 def roc_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Rows fpr, tpr, arm, attack: the strongest adaptive attack of each arm."""
     return [
@@ -49,22 +65,23 @@ def roc_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 
 def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
-    """Each arm under the strongest adaptive attack of either; a left part is shaded.
+    """Each arm under the strongest adaptive attack of either, with 95 % bands.
 
-    There an FPR is fewer than `min_false_positives` of the non-members.
+    The shaded left part has no bands: an FPR there is fewer than `min_false_positives` of the
+    non-members.
     """
     made, axes = figure(6.4)
     attacks = list(dict.fromkeys(arm.strongest for arm in arms))
     for arm in arms:
         for attack in sorted(attacks, key=lambda name: name != arm.strongest):
-            _draw_curve(axes, arm, attack)
+            _draw_curve(axes, arm, attack, min_false_positives)
     non_members = min(int((~arm.member).sum()) for arm in arms)
     left = 1 / non_members
     axes.plot([left, 1], [left, 1], color="#555555", linestyle=":", label="guessing")
     _shade(axes, left, min(min_false_positives / non_members, 1.0), min_false_positives)
     axes.set(xscale="log", yscale="log", xlim=(left, 1), ylim=(left, 1.15))
     axes.set(xlabel="false positive rate: non-members taken for members")
-    axes.set(ylabel="true positive rate: members found")
+    axes.set(ylabel="true positive rate: members found\n(bands: 95 % interval at each rate)")
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
     title(made, "Members the strongest attacks find at each rate of false alarms")
@@ -72,9 +89,19 @@ def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     return made
 
 
-def _draw_curve(axes: Axes, arm: Arm, attack: str) -> None:
+def _draw_curve(axes: Axes, arm: Arm, attack: str, min_false_positives: int) -> None:
     x, y = curve(arm.scores[attack], arm.member)
     strongest = attack == arm.strongest
+    fpr, low, high = band(arm.scores[attack], arm.member, min_false_positives)
+    axes.fill_between(
+        fpr,
+        low,
+        high,
+        step="post",
+        color=COLOUR[arm.name],
+        alpha=0.25 if strongest else 0.12,
+        linewidth=0,
+    )
     axes.plot(
         x,
         y,

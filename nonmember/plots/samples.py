@@ -15,7 +15,16 @@ import numpy as np
 from nonmember import statistics
 from nonmember.evidence import View
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, figure, legend_above, number, percent_axis, title
+from nonmember.plots._style import (
+    COLOUR,
+    figure,
+    legend_above,
+    number,
+    percent,
+    percent_axis,
+    said,
+    title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,6 +96,29 @@ def origin_boundary(arms: Sequence[Arm], min_false_positives: int) -> Figure:
         "distance to the decision boundary,\naxis stretched towards 1" + _clipped(left)
     )
     title(made, "Where members and non-members lie (each panel has its own axes)")
+    return made
+
+
+def risk(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+    """Histograms of the samples' privacy risk (Song and Mittal 2021, section 5)."""
+    heading = "Privacy risk of members and of non-members"
+    known = [(arm, arm.risk) for arm in arms if arm.risk is not None]
+    if not known:
+        return said("the risk of single samples was not measured", heading)
+    made, panels = _histograms([arm for arm, _ in known], [values for _, values in known])
+    for axes, (arm, values) in zip(panels, known, strict=True):
+        handles, names = axes.get_legend_handles_labels()
+        parts = [values[arm.member if name == "members" else ~arm.member] for name in names]
+        sure = [
+            f"{name}: {percent(round((part >= 0.9).mean(), 3))} at 0.9 or more"
+            for name, part in zip(names, parts, strict=True)
+        ]
+        legend_above(axes, arm.name, arm.label, (handles, sure), columns=2)
+    panels[-1].set_xlabel(
+        "privacy risk: probability of being a member,\n"
+        "by the attack that is surest of it (guessing: 0.5)"
+    )
+    title(made, heading)
     return made
 
 
