@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 from nonmember import code, files, fleet, metrics, prepared, yaml12
+from nonmember.audit import primary
 from nonmember.defenses import defenses
 from nonmember.params import read_yaml
 from nonmember.splits import load_canaries, load_rows
@@ -157,7 +158,7 @@ def audits(names: Sequence[str], params: dict[str, Any]) -> Iterator[tuple[Place
 
 def kinds(audit: Mapping[str, Any]) -> list[str]:
     """The kinds of attacker an audit has."""
-    return [kind for kind in ("adaptive", "non_adaptive") if kind in audit]
+    return [kind for kind in ("adaptive", "non_adaptive", "partial") if kind in audit]
 
 
 def highest(audit: Mapping[str, Any], kind: str) -> float | None:
@@ -170,9 +171,10 @@ def row(place: Place, audit: Any, base: float | None) -> list[str]:
     """One line of the table, rates in %."""
     if isinstance(audit, str):
         return [place.defense, audit, *[""] * (len(HEAD) - 2)]
-    model, adaptive = audit["model"], highest(audit, "adaptive")
+    model, kind = audit["model"], primary(audit)
+    adaptive = highest(audit, kind)
     seconds = place.seconds()
-    auc = [audit["adaptive"][name]["auc"] if name in audit["adaptive"] else None for name in SHOWN]
+    auc = [audit[kind][name]["auc"] if name in audit[kind] else None for name in SHOWN]
     p1 = metrics.p1(model["test_acc"], max(adaptive or 0.0, 0.0))
     numbers = [model["train_acc"], model["test_acc"], model["gap"], *auc, adaptive]
     cells = [percent(value) for value in (*numbers, highest(audit, "non_adaptive"), p1)]

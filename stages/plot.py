@@ -1,17 +1,19 @@
 """Stage `plot`: the headline numbers of both arms, and the pictures.
 
 Run:    python -m stages.plot
-Reads:  data/config/{attacks,defended,undefended}.json, data/signals/, data/scores/,
-        metrics/ARM/attacks.json and models/ARM/target.json of both arms
-Writes: metrics/summary.json, metrics/tradeoff.json, metrics/roc.csv, metrics/plots/*.png
+Reads:  data/config/{attacks,defended,undefended}.json, data/prepared/dataset.json, data/signals/,
+        data/scores/, metrics/ARM/attacks.json and models/ARM/target.json of both arms
+Writes: metrics/{summary,comparison,tradeoff}.json, metrics/roc.csv, metrics/plots/*.png
 """
 
 import csv
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from nonmember import audit, files, plots
+from nonmember import audit, files, metrics, plots
 from nonmember.evidence import Evidence
 from stages._main import run
 
@@ -20,8 +22,10 @@ ARMS = ("undefended", "defended")
 
 def load(name: str) -> plots.Arm:
     report = files.read_json(f"metrics/{name}/attacks.json")
+    kind = audit.primary(report)
     with np.load(f"data/scores/{name}.npz", allow_pickle=False) as archive:
-        scores = {attack: archive[f"adaptive.{attack}.target"] for attack in report["adaptive"]}
+        scores = {attack: archive[f"{kind}.{attack}.target"] for attack in report[kind]}
+        risk = archive[f"{kind}.risk"]
     return plots.Arm(
         name=name,
         defense=files.read_json(f"data/config/{name}.json")["defense"]["name"],
@@ -29,7 +33,29 @@ def load(name: str) -> plots.Arm:
         scores=scores,
         view=Evidence(f"data/signals/{name}").target,
         curve=files.read_json(f"models/{name}/target.json")["curve"],
+        risk=risk,
+        canaries=canaries(report, kind),
+        class_names=files.read_json("data/prepared/dataset.json")["class_names"],
     )
+
+
+def canaries(report: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
+    """The strongest attack's numbers on ordinary members and on canaries, if there are any."""
+    planted = report.get(f"{kind}_canaries")
+    if planted is None:
+        return None
+    strongest = max(report[kind], key=lambda name: report[kind][name]["auc"])
+    return {"members": report[kind][strongest], "canaries": planted[strongest]}
+
+
+def compared(undefended: plots.Arm, defended: plots.Arm) -> dict[str, dict[str, float]]:
+    """Attack -> AUC defended minus undefended on the same samples, with interval and p values."""
+    found = {}
+    for name, scores in defended.scores.items():
+        gap = metrics.delong_paired(scores, undefended.scores[name], defended.member)
+        numbers = {**gap._asdict(), "p_lower": gap.p_lower}
+        found[name] = {key: float(f"{value:.6g}") for key, value in numbers.items()}
+    return found
 
 
 def write_csv(path: str, rows: list[dict[str, str]]) -> None:
@@ -47,6 +73,7 @@ def main() -> None:
     files.write_json("metrics/summary.json", summary)
     kept = {key: summary["defended"][key] for key in ("test_acc", "worst_auc")}
     files.write_json("metrics/tradeoff.json", [{"defense": arms[-1].defense, **kept}])
+    files.write_json("metrics/comparison.json", compared(*arms))
     write_csv("metrics/roc.csv", plots.roc_rows(arms))
     for name in plots.PICTURES:
         picture = plots.draw(name, arms, options["min_false_positives"])

@@ -15,7 +15,11 @@ from typing import Any
 from stages._main import run
 
 WIDTH = 100
-KINDS = {"adaptive": "adaptive", "non_adaptive": "non-adaptive"}
+KINDS = {
+    "adaptive": "adaptive",
+    "non_adaptive": "non-adaptive",
+    "partial": "half of it known",
+}
 _ROW = "{:<17} {:<22} {:>6}  {:>13}  {:>9}  {:>9}  {:>13}"
 
 
@@ -59,11 +63,17 @@ def models(audits: Mapping[str, Any], labels: Mapping[str, str]) -> Iterator[str
         yield row.format(labels[arm], *values)
 
 
+def first_kind(audit: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The numbers of the attacker who knows most."""
+    found: Mapping[str, Any] = next(audit[kind] for kind in KINDS if kind in audit)
+    return found
+
+
 def table(audits: Mapping[str, Any]) -> Iterator[str]:
     """One line an attack, arm and kind of shadows: attacks together, for comparing the arms."""
     yield _ROW.format("", "", "", "", "advantage", "with class", "TPR")
     yield _ROW.format("attack", "model", "AUC", "95 % interval", "", "thresh.", "at 1 % FPR")
-    for attack in audits["undefended"]["adaptive"]:
+    for attack in first_kind(audits["undefended"]):
         first = attack
         for arm, audit in audits.items():
             for kind, words in KINDS.items():
@@ -75,7 +85,7 @@ def table(audits: Mapping[str, Any]) -> Iterator[str]:
 
 def strongest(audit: Mapping[str, Any], headline: Mapping[str, Any], label: str) -> str:
     name = headline["worst_auc_attack"]
-    numbers = audit["adaptive"][name]
+    numbers = first_kind(audit)[name]
     text = f"{label}: {name}, AUC {percent(numbers['auc'])} % ({interval(numbers, 'auc')})"
     naive = audit.get("non_adaptive", {})
     best = max(naive, key=lambda attack: naive[attack]["auc"], default=None)

@@ -133,6 +133,30 @@ def test_a_bad_key_stops_before_anything_runs(finished: Project) -> None:
     assert finished.repro() == set()
 
 
+def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
+    """The other threat model, online attacks and canaries, through the whole chain."""
+    fresh.params["split"]["canaries"] = 0.1
+    fresh.params["shadows"] = {"count": 4, "assignment": "random_half"}
+    fresh.params["attacks"] = {"names": ["loss", "lira", "rmia"], "lira_mode": "online",
+                               "rmia_mode": "online"}  # fmt: skip
+    fresh.write()
+    fresh.repro()
+    audit = read_json(fresh.folder / "metrics/defended/attacks.json")
+    for kind in ("adaptive", "non_adaptive"):
+        assert set(audit[kind]) == set(audit[f"{kind}_canaries"]) == {"loss", "lira", "rmia"}
+    assert audit["model"]["members"] == audit["model"]["non_members"] == 180
+    fresh.params["attacks"] |= {"knowledge": "partial", "partial_splits": 2}
+    fresh.write()
+    assert fresh.repro() == {"config", "attack@undefended", "attack@defended", "plot"}
+    audit = read_json(fresh.folder / "metrics/defended/attacks.json")
+    assert set(audit) & {"adaptive", "non_adaptive", "partial"} == {"partial"}
+    assert audit["partial"]["loss"]["members"] == 90
+    assert audit["partial"]["loss"]["auc_sd"] >= 0
+    exposure = read_json(fresh.folder / "metrics/defended/exposure.json")
+    assert exposure["epsilon"]["epsilon"] >= 0
+    assert len(exposure["samples"]) == 20
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_modules_a_stage_imports_are_its_deps(stage: str) -> None:
     """DVC follows no imports: a stage lists its modules, and no others."""

@@ -17,8 +17,7 @@ class Arm:
 
     name: `undefended` or `defended`; defense: its name, `none` for plain cross-entropy.
     audit: metrics/<arm>/attacks.json.
-    scores: adaptive attack -> scores of the target's samples, (n,), higher = member; the attacks
-        of `audit["adaptive"]`.
+    scores: attack -> scores of the target's samples, (n,), higher = member; those of `attacks`.
     view: the target on those n samples, with `member` known.
     curve: one mapping an epoch with `epoch`, `loss` and `accuracy` on the training batches.
     risk: the samples' privacy risk, (n,) in [0, 1], as `risk.worst_risk` gives it; None where it
@@ -44,6 +43,12 @@ class Arm:
         return self.name if self.name == "undefended" else f"{self.name} ({self.defense})"
 
     @property
+    def attacks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Attack -> its numbers, of the attacker who knows most: adaptive shadows, or a half."""
+        found: Mapping[str, Mapping[str, Any]] = self.audit.get("adaptive") or self.audit["partial"]
+        return found
+
+    @property
     def member(self) -> np.ndarray:
         """(n,) bool. Raises ValueError where the view does not know."""
         if self.view.member is None:
@@ -52,6 +57,5 @@ class Arm:
 
     @property
     def strongest(self) -> str:
-        """The adaptive attack with the highest AUC; of equal ones the first."""
-        adaptive = self.audit["adaptive"]
-        return max(adaptive, key=lambda name: adaptive[name]["auc"])
+        """The attack with the highest AUC; of equal ones the first."""
+        return max(self.attacks, key=lambda name: self.attacks[name]["auc"])

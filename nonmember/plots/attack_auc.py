@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nonmember.plots._arm import Arm
@@ -21,15 +21,15 @@ def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
 
     Attacks whose scores come from undefended shadows are hollow, where their AUC is another one.
     """
-    names = list(arms[0].audit["adaptive"])
+    names = list(arms[0].attacks)
     made, axes = figure(2.2 + 0.42 * len(names))
     auc_rows(axes, names)
     for arm in arms:
-        _draw(axes, arm, arm.audit["adaptive"], names, _OFFSET[arm.name], filled=True)
+        _draw(axes, arm, arm.attacks, names, _OFFSET[arm.name], filled=True)
         naive = {
             name: numbers
             for name, numbers in arm.audit.get("non_adaptive", {}).items()
-            if numbers["auc"] != arm.audit["adaptive"][name]["auc"]
+            if numbers["auc"] != arm.attacks[name]["auc"]
         }
         _draw(axes, arm, naive, names, _OFFSET[arm.name] + _NAIVE, filled=False)
     axes.set_xlabel("AUC: chance that a member scores above a non-member\n(bars: 95 % interval)")
@@ -41,7 +41,7 @@ def attack_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
 def _draw(
     axes: Axes,
     arm: Arm,
-    audit: dict[str, Any],
+    audit: Mapping[str, Any],
     names: Sequence[str],
     offset: float,
     filled: bool,
