@@ -31,7 +31,7 @@ def split(
         raise ValueError(
             f"{name} {scores.shape} and member {member.shape} must be (n,), one length"
         )
-    if not np.isin(member, (0, 1)).all():
+    if member.dtype != bool and not np.isin(member, (0, 1)).all():
         raise ValueError(f"member of {name} must be bool or 0/1, got {np.unique(member)[:5]}")
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
@@ -70,8 +70,10 @@ def clopper_pearson(hits: int, trials: int) -> Interval:
 
 def wilson(hits: int, trials: int) -> tuple[float, float, float]:
     """hits / trials with Wilson's 95 % score interval."""
-    score = stats.binomtest(hits, trials).proportion_ci(0.95, method="wilson")
-    return hits / trials, float(score.low), float(score.high)
+    rate = hits / trials
+    center = (rate + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
+    spread = Z / (1 + Z**2 / trials) * (rate * (1 - rate) / trials + (Z / trials) ** 2 / 4) ** 0.5
+    return rate, max(center - spread, 0.0), min(center + spread, 1.0)
 
 
 def newcombe(a: Any, b: Any) -> tuple[float, float]:

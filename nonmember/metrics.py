@@ -64,11 +64,13 @@ class Scored:
 def auc(scores: np.ndarray, member: np.ndarray) -> Interval:
     """Probability that a member scores higher than a non-member, ties counting one half.
 
-    Interval: DeLong 1988 variance by ranks (Sun and Xu 2014), symmetric on the logit scale. That
-    variance is 0 when every pair says the same, as at AUC 0 and 1. Then k = min(members,
-    non-members) disjoint pairs agreed k times out of k, and the exact binomial bound
-    q = 0.025^(1/k) on such agreement gives [value·q, 1 − q·(1 − value)], so [q, 1] at AUC 1 and
-    [0, 1 − q] at AUC 0. A single member or non-member has no variance either and gets the same.
+    Interval: DeLong 1988 variance by ranks (Sun and Xu 2014), symmetric on the logit scale. With
+    k = min(members, non-members) it has value·(1 − value)/k² more, as if the outcome of one of k
+    disjoint pairs were unknown: DeLong's is too small for a high AUC of few members (89 % instead
+    of 95 % for 20 of them and AUC 0.96). It is 0 when every pair says the same, as at AUC 0 and 1.
+    Then k disjoint pairs agreed k times out of k, and the exact binomial bound q = 0.025^(1/k) on
+    such agreement gives [value·q, 1 − q·(1 − value)], so [q, 1] at AUC 1 and [0, 1 − q] at AUC 0.
+    A single member or non-member has no variance either and gets the same.
     """
     inside, outside = split(scores, member)
     return _auc_interval(*_components(inside, outside))
@@ -241,11 +243,12 @@ def _variance(inside: np.ndarray, outside: np.ndarray) -> float:
 
 def _auc_interval(inside: np.ndarray, outside: np.ndarray) -> Interval:
     value = math.fsum(inside) / len(inside)
-    variance = _variance(inside, outside)
+    variance, pairs = _variance(inside, outside), min(len(inside), len(outside))
     if variance == 0:
-        q = 0.025 ** (1 / min(len(inside), len(outside)))
+        q = 0.025 ** (1 / pairs)
         return Interval(value, value * q, 1 - q * (1 - value))
-    center, spread = np.log(value / (1 - value)), Z * variance**0.5 / (value * (1 - value))
+    unsure = value * (1 - value)
+    center, spread = np.log(value / (1 - value)), Z * (variance + unsure / pairs**2) ** 0.5 / unsure
     low, high = 1 / (1 + np.exp(spread - center)), 1 / (1 + np.exp(-spread - center))
     return Interval(value, float(low), float(high))
 

@@ -49,5 +49,5 @@ def mean_where(values: np.ndarray, use: np.ndarray, what: str) -> np.ndarray:
     count = use.sum(axis=0)
     if not count.any():
         raise ValueError(f"no reference model {what} any of the samples")
-    mean = np.sum(values, axis=0, where=use) / np.maximum(count, 1)
+    mean = np.where(use, values, 0.0).sum(axis=0) / np.maximum(count, 1)
     return np.where(count > 0, mean, mean[count > 0].mean())

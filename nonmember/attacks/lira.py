@@ -43,7 +43,10 @@ class LikelihoodRatio(Attack):
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""
         value = _log_odds(view)
-        values, inside = read_reference(view, _log_odds, "lira")
+        return self.compare(value, *read_reference(view, _log_odds, "lira"))
+
+    def compare(self, value: np.ndarray, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Scores from log-odds: the target's (n,), the reference models' (models, n), `inside`."""
         out = self._standardize(value, values, ~inside, "was trained without")
         if self.options.lira_mode == "offline":
             return out[0]
@@ -55,7 +58,8 @@ class LikelihoodRatio(Attack):
     ) -> tuple[np.ndarray, np.ndarray]:
         """(value − mean) / deviation and log deviation, each (n,), of the models in use."""
         mean = mean_where(values, use, what)
-        squares = np.sum((values - mean) ** 2, axis=0, where=use)
+        spread = np.where(use, values - mean, 0.0)
+        squares = np.einsum("mn,mn->n", spread, spread)
         freedom = np.maximum(use.sum(axis=0) - 1, 0)
         if not squares[freedom > 0].sum() > 0:
             raise ValueError(

@@ -44,8 +44,7 @@ class Rmia(Attack):
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64 in [0, 1]. ValueError without reference models."""
         ratio = self.log_ratio(view)
-        beaten = np.searchsorted(np.sort(ratio), ratio - np.log(self.options.rmia_gamma), "right")
-        return beaten / len(ratio)
+        return share_beaten(ratio, ratio, self.options.rmia_gamma)
 
     def log_ratio(self, view: View) -> np.ndarray:
         """log r(x), (samples,)."""
@@ -59,6 +58,12 @@ class Rmia(Attack):
         floor = np.finfo(np.float64).tiny  # offline with a = 1: the mean may be 0
         own = statistics.cross_entropy(view.log_probs, view.labels)
         return -own - np.log(np.maximum(overall, floor))
+
+
+def share_beaten(log_ratio: np.ndarray, population: np.ndarray, gamma: float) -> np.ndarray:
+    """Share of z with r(x) / r(z) >= gamma, (n,), from log r(x) (n,) and log r(z) (population,)."""
+    beaten = np.searchsorted(np.sort(population), log_ratio - np.log(gamma), "right")
+    return beaten / len(population)
 
 
 def _confidence(view: View) -> np.ndarray:
