@@ -23,9 +23,9 @@ class Released:
     """The model of a finished training, with the data it is asked about."""
 
     def __init__(self, task: Task, weights: Path, data: Path, device: str) -> None:
-        self._data, self._device = prepared.load(data), torch.device(device)
+        self.data, self._device = prepared.load(data), torch.device(device)
         trained = fleet.load(weights)
-        self._model = restore(task, trained, self._data, device)
+        self.model = restore(task, trained, self.data, device)
         self._defense, self._extras = task.build_defense(), trained.extras
 
     def look(
@@ -35,42 +35,42 @@ class Released:
 
         labels: (n,) int64, as the attacker knows them: a canary's is wrong.
         """
-        inputs, _ = self._data.take(rows)
-        normalise, truth = self._data.normalise, torch.from_numpy(labels)
+        inputs, _ = self.data.take(rows)
+        normalise, truth = self.data.normalise, torch.from_numpy(labels)
         seen = signals.compute(
-            self._model, inputs, truth, names, normalise=normalise, device=self._device
+            self.model, inputs, truth, names, normalise=normalise, device=self._device
         )
         return {**seen, "logits": self._release(torch.from_numpy(seen["logits"]))}
 
     def ask(self, query: Query, rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
         """(n, width) float32: what a query says of some rows of the data with these labels."""
-        inputs, _ = self._data.take(rows)
-        std = self._data.normalise.std
+        inputs, _ = self.data.take(rows)
+        std = self.data.normalise.std
         return query.ask(self.answer, Samples(inputs, labels, rows, self._binary, std), seed)
 
     def answer(self, raw: Tensor) -> np.ndarray:
         """(k, …) raw inputs -> released logits (k, classes) float32."""
         with torch.inference_mode():
-            parts = [self._forward(part) for part in raw.split(self._batch_size)]
+            parts = [self._forward(part) for part in raw.split(self.batch_size)]
         return self._release(torch.cat(parts))
 
     def _forward(self, raw: Tensor) -> Tensor:
-        return self._model(signals.prepared(self._data.normalise, raw.to(self._device))).cpu()
+        return self.model(signals.prepared(self.data.normalise, raw.to(self._device))).cpu()
 
     def _release(self, logits: Tensor) -> np.ndarray:
         return self._defense.release(logits.float(), self._extras).numpy()
 
     @cached_property
-    def _batch_size(self) -> int:
+    def batch_size(self) -> int:
         """Inputs whose largest layer takes LAYER_BYTES; an accelerator takes 64 times as many."""
         sizes = []
 
         def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
             sizes.append(output.numel() * output.element_size())
 
-        handles = [m.register_forward_hook(note) for m in self._model.modules()]
+        handles = [m.register_forward_hook(note) for m in self.model.modules()]
         try:
-            self._forward(self._data.take(np.array([0]))[0])
+            self._forward(self.data.take(np.array([0]))[0])
         finally:
             for handle in handles:
                 handle.remove()
@@ -79,6 +79,6 @@ class Released:
     @cached_property
     def _binary(self) -> bool:
         """Whether the data set is a table of zeros and ones."""
-        inputs = self._data.inputs
+        inputs = self.data.inputs
         parts = (inputs[i : i + _CHUNK] for i in range(0, len(inputs), _CHUNK))
         return inputs.ndim == 2 and all(bool(((x == 0) | (x == 1)).all()) for x in parts)

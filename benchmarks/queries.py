@@ -1,0 +1,85 @@
+"""The 162 queries of `shifts` against 162 plain forward passes of as many images, side by side.
+
+Run:     python -m benchmarks.queries   (about three minutes, one torch thread)
+Expect:  a ratio of 0.8 to 1.2; padding, cropping, normalising and counting cost next to nothing.
+
+Plain is the same ResNet20 on images that are normalised and in its memory format already, in the
+same batches. A round times both on the same images, a few hundred, and the ratio is the median of
+the rounds' ratios, which the load of the machine moves less than either time.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nonmember import prepared, signals
+from nonmember.datasets import Arrays
+from nonmember.fleet import Store
+from nonmember.queries import queries
+from nonmember.queries.shifts import QUERIES
+from nonmember.released import Released
+from nonmember.splits import Rows
+from nonmember.tasks import make_task
+from nonmember.training import TrainOptions, train
+
+ROUNDS, IMAGES, CLASSES = 3, 256, 10
+ROWS = np.arange(IMAGES)
+
+
+def make(folder: Path) -> Released:
+    """A ResNet20 after an epoch on 64 random byte images of 32 × 32."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(IMAGES, 3, 32, 32)).astype(np.uint8)
+    names = [str(number) for number in range(CLASSES)]
+    arrays = Arrays(images, ROWS % CLASSES, names, [0.5] * 3, [0.25] * 3)
+    prepared.save(arrays, "random", folder)
+    data = prepared.load(folder)
+    options = TrainOptions(epochs=1).model_dump(mode="json")
+    recipe = {"model": {"name": "resnet20"}, "defense": {"name": "none"}, "train": options}
+    rows = Rows(train=ROWS[:64], test=ROWS[64:128], inference=ROWS[:0])
+    task = make_task({**recipe, "seed": 0}, rows, data, "benchmark", 0)
+    store = Store(folder)
+    store.put("model", task, train(task, data))
+    return Released(task, store.weights_path("model"), folder, "cpu")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print both times an image and the ratio."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        released = make(Path(name))
+    query = queries.get("shifts")()
+    inputs = signals.prepared(released.data.normalise, released.data.take(ROWS)[0])
+    batches = inputs.split(released.batch_size)
+
+    @torch.inference_mode()
+    def plain() -> None:
+        for _ in range(QUERIES):
+            for batch in batches:
+                released.model(batch)
+
+    plain()
+    rows = [(seconds(lambda: released.ask(query, ROWS, 0)), seconds(plain)) for _ in range(ROUNDS)]
+    ours, theirs = (statistics.median(column) / IMAGES * 1e3 for column in zip(*rows, strict=True))
+    ratio = statistics.median(a / b for a, b in rows)
+    print(
+        f"resnet20, {IMAGES} images in batches of {released.batch_size}: shifts {ours:.0f} ms, "
+        f"{QUERIES} plain forward passes {theirs:.0f} ms an image, ratio {ratio:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

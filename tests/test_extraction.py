@@ -1,0 +1,140 @@
+"""Signals on disk: where they are, what they are of, and that nothing else changes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from nonmember import extraction, released
+from nonmember.compute import ComputeOptions
+from nonmember.evidence import Evidence
+from nonmember.extraction import Wanted
+from nonmember.fleet import Store
+from nonmember.queries import queries
+from nonmember.released import Released
+from nonmember.training import Task
+
+WANTED = Wanted(
+    ["feature_norm", "grad_x_l2", "logits"],
+    {
+        "noise": {"noise_levels": 2, "noise_copies": 3, "noise_step": 0.3},
+        "rotations": {},
+        "shifts": {},
+    },
+    seed=5,
+)
+HAMP = {"name": "hamp", "hamp_random": 20}
+
+
+class Lab:
+    """Three trained tiny models on images, and the extraction of their signals."""
+
+    def __init__(self, folder: Path, defense: dict[str, Any]) -> None:
+        self.folder, self.data = folder, tiny.save(folder / "data", (1, 8, 8))
+        self.tasks = [tiny.task(self.data, defense, model) for model in range(3)]
+        self.rows = [tiny.rows(self.data, model) for model in range(3)]
+        self.store = Store(folder / "models")
+        for number, task in enumerate(self.tasks):
+            self.store.put(str(number), task, tiny.train_with_needs(task, self.data))
+
+    def extract(self, wanted: Wanted = WANTED, **options: Any) -> Path:
+        out = self.folder / "signals"
+        weights = [self.store.weights_path(str(number)) for number in range(3)]
+        settings = ComputeOptions(devices="cpu", **options)
+        extraction.extract(
+            self.tasks, self.rows, weights, self.data.folder, out, wanted, settings
+        )  # fmt: skip
+        return out
+
+    def released(self, number: int) -> Released:
+        path = self.store.weights_path(str(number))
+        return Released(self.tasks[number], path, self.data.folder, "cpu")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return Lab(tmp_path, HAMP)
+
+
+def test_queries_are_where_a_model_has_members_and_non_members(lab: Lab) -> None:
+    folder = lab.extract(backend="sequential", workers=1)
+    evidence = Evidence(folder)
+    for name, options in WANTED.queries.items():
+        array = np.load(folder / f"{name}.npy")
+        assert array.shape[2] == queries.get(name)(**options).width
+        np.testing.assert_array_equal(
+            np.isnan(array), np.broadcast_to(evidence.membership[..., None] < 0, array.shape)
+        )
+    assert np.isfinite(evidence.logits).all()
+    assert set(evidence.target.signals) == {"feature_norm", "grad_x_l2", *WANTED.queries}
+    assert evidence.shadows[1].signals["noise"].shape == (len(evidence.shadows[1]), 4)
+
+
+def test_workers_and_the_samples_in_hand_change_no_byte_of_a_query(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(**options: Any) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in lab.extract(**options).glob("*.npy")}
+
+    first = content(backend="sequential", workers=1)
+    assert content(backend="loky", workers=2) == first
+    monkeypatch.setattr(extraction, "CHUNK", 5)
+    few = content(backend="sequential", workers=1)
+    assert {few[f"{name}.npy"] == first[f"{name}.npy"] for name in ("noise", "shifts")} == {True}
+    other = lab.extract(Wanted(**{**vars(WANTED), "seed": 6}), backend="sequential", workers=1)
+    changed = {p.name for p in other.glob("*.npy") if p.read_bytes() != few[p.name]}
+    assert changed == {"noise.npy"}
+
+
+def test_queries_see_what_the_defense_releases(lab: Lab) -> None:
+    """HAMP answers with other scores in the same order: correctness stays, losses do not."""
+    model, rows = lab.released(0), np.arange(20)
+    inputs, labels = lab.data.take(rows)
+    answers = model.answer(inputs)
+    logits = model.look(rows, ["logits"])["logits"]
+    np.testing.assert_array_equal(answers, logits)
+    task = tiny.task(lab.data, HAMP | {"hamp_release": False})
+    plain = Released(task, lab.store.weights_path("0"), lab.data.folder, "cpu").answer(inputs)
+    assert not np.allclose(answers, plain)
+    np.testing.assert_array_equal(answers.argsort(axis=1), plain.argsort(axis=1))
+    found = model.ask(queries.get("rotations")(), rows, 0)
+    np.testing.assert_array_equal(found[:, 0], answers.argmax(axis=1) == labels.numpy())
+
+
+def test_answers_do_not_depend_on_the_batch_size(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The widest layer has 64 numbers, the flattened image: 7 inputs of 256 bytes, or all."""
+    inputs, _ = lab.data.take(np.arange(50))
+    whole, small = lab.released(1), lab.released(1)
+    expected = whole.answer(inputs)
+    monkeypatch.setattr(released, "LAYER_BYTES", 7 * 256)
+    np.testing.assert_allclose(small.answer(inputs), expected, rtol=1e-5)
+    assert small.batch_size == 7
+    assert whole.batch_size == 4 * 2**20 / 256
+
+
+@pytest.mark.parametrize(
+    ("inputs", "binary"),
+    [(torch.tensor([[0, 1], [1, 1]]), True), (torch.tensor([[0, 1], [1, 2]]), False)],
+)
+def test_a_table_of_zeros_and_ones_is_found(
+    tmp_path: Path, inputs: torch.Tensor, binary: bool
+) -> None:
+    """The whole data set counts, not the samples in hand."""
+    data = tiny.save(tmp_path / "data", (2,))
+    table = np.concatenate([np.ones((len(data.labels) - 2, 2)), inputs.numpy()])
+    np.save(data.folder / "inputs.npy", table.astype(np.float32))
+    task: Task = tiny.task(data)
+    store = Store(tmp_path / "models")
+    store.put("0", task, tiny.train_with_needs(task, data))
+    model = Released(task, store.weights_path("0"), data.folder, "cpu")
+    seen = []
+    query = queries.get("noise")(noise_levels=1, noise_copies=1)
+    query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
+    model.ask(query, np.array([0]), 0)
+    assert [samples.binary for samples in seen] == [binary]
