@@ -29,6 +29,7 @@ from nonmember.attacks import Attack, attacks
 from nonmember.attacks.lira import LikelihoodRatio
 from nonmember.attacks.rmia import share_beaten
 from nonmember.evidence import View
+from nonmember.queries import queries
 
 LEARNING = ("nn",)  # attacks that fit, timed on request
 
@@ -44,6 +45,10 @@ def make_view(
     logits[np.arange(samples), labels] += 4 + 2 * member
     needs = {signal for _, attack in attacks for signal in attack.needs} - {"logits"}
     signals = {name: rng.exponential(2 - member).astype(np.float32) for name in sorted(needs)}
+    for name, options in (item for _, attack in attacks for item in attack().queries().items()):
+        width = queries.get(name)(**options).width
+        shares = rng.random((samples, width)) + 0.1 * member[:, None]
+        signals[name] = (shares / 1.1).astype(np.float32)
     return View(np.arange(samples), labels, logits, signals, member, reference)
 
 
@@ -128,7 +133,9 @@ def main(samples: int, classes: int, nn: bool) -> None:
     seconds("log-softmax, 3 reference models", lambda: [view.log_probs for view in reference])
     for name in attacks.names():
         if name not in LEARNING:
-            run(attacks.get(name)(), name, target, shadow, classes)
+            attack = attacks.get(name)()
+            seconds(f"{name}: fit, 1 shadow", lambda attack=attack: attack.fit([shadow]))
+            run(attack, name, target, shadow, classes)
     print(f"{'total':34s} {time.perf_counter() - start:7.3f} s")
     if nn:
         attack = attacks.get("nn")()
