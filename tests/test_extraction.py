@@ -17,6 +17,7 @@ from nonmember.extraction import Wanted
 from nonmember.fleet import Store
 from nonmember.queries import queries
 from nonmember.released import Released
+from nonmember.splits import Canaries
 from nonmember.training import Task
 
 WANTED = Wanted(
@@ -37,6 +38,7 @@ class Lab:
     def __init__(self, folder: Path, defense: dict[str, Any]) -> None:
         self.folder, self.data = folder, tiny.save(folder / "data", (1, 8, 8))
         self.tasks = [tiny.task(self.data, defense, model) for model in range(3)]
+        self.canaries = Canaries.none()
         self.rows = [tiny.rows(self.data, model) for model in range(3)]
         self.store = Store(folder / "models")
         for number, task in enumerate(self.tasks):
@@ -47,7 +49,7 @@ class Lab:
         weights = [self.store.weights_path(str(number)) for number in range(3)]
         settings = ComputeOptions(devices="cpu", **options)
         extraction.extract(
-            self.tasks, self.rows, weights, self.data.folder, out, wanted, settings
+            self.tasks, self.rows, weights, self.data.folder, out, wanted, settings, self.canaries
         )  # fmt: skip
         return out
 
@@ -69,11 +71,47 @@ def test_queries_are_where_a_model_has_members_and_non_members(lab: Lab) -> None
         array = np.load(folder / f"{name}.npy")
         assert array.shape[2] == queries.get(name)(**options).width
         np.testing.assert_array_equal(
-            np.isnan(array), np.broadcast_to(evidence.membership[..., None] < 0, array.shape)
+            np.isnan(array[..., 0]), ~np.isin(evidence.membership, (0, 1))
         )
     assert np.isfinite(evidence.logits).all()
     assert set(evidence.target.signals) == {"feature_norm", "grad_x_l2", *WANTED.queries}
     assert evidence.shadows[1].signals["noise"].shape == (len(evidence.shadows[1]), 4)
+
+
+def test_canaries_have_their_wrong_label_and_are_evaluated_apart(lab: Lab) -> None:
+    train, test = (rows[:2] for rows in (lab.rows[0].train, lab.rows[0].test))
+    rows = np.sort(np.concatenate([train, test]))
+    lab.canaries = Canaries(rows, (lab.data.labels[rows] + 1) % tiny.CLASSES)
+    evidence = Evidence(lab.extract(backend="sequential", workers=1))
+    planted = evidence.canaries
+    assert planted is not None
+    assert planted.ids.tolist() == rows.tolist()
+    assert planted.labels.tolist() == lab.canaries.labels.tolist()
+    assert planted.member.tolist() == np.isin(rows, train).tolist()
+    assert not np.isin(rows, evidence.target.ids).any()
+    assert len(evidence.target) == len(lab.rows[0].train) + len(lab.rows[0].test) - 4
+
+
+def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
+    """An inference set may leak; what is public must have met no training of the target."""
+    evidence, rows = Evidence(lab.extract(backend="sequential", workers=1)), lab.rows[0]
+    leak = evidence.inference
+    assert leak is not None
+    assert set(leak.ids[leak.member]) == set(rows.inference)
+    assert set(leak.ids[~leak.member]) == set(rows.test)
+    [public] = evidence.target.public
+    known = np.concatenate([rows.train, rows.test, rows.inference])
+    assert len(public) > 0
+    assert not np.isin(public.ids, known).any()
+
+
+def test_inputs_are_few_numbers_a_sample(lab: Lab) -> None:
+    """32 components of a larger input, whose scores are uncorrelated where they were fitted."""
+    names = [*WANTED.names, "inputs"]
+    wanted = Wanted(**{**vars(WANTED), "names": names})
+    evidence = Evidence(lab.extract(wanted, backend="sequential", workers=1))
+    assert evidence.target.inputs is not None
+    assert evidence.target.inputs.shape == (len(evidence.target), extraction.COMPONENTS)
 
 
 def test_workers_and_the_samples_in_hand_change_no_byte_of_a_query(
@@ -97,13 +135,13 @@ def test_queries_see_what_the_defense_releases(lab: Lab) -> None:
     model, rows = lab.released(0), np.arange(20)
     inputs, labels = lab.data.take(rows)
     answers = model.answer(inputs)
-    logits = model.look(rows, ["logits"])["logits"]
+    logits = model.look(rows, labels.numpy(), ["logits"])["logits"]
     np.testing.assert_array_equal(answers, logits)
     task = tiny.task(lab.data, HAMP | {"hamp_release": False})
     plain = Released(task, lab.store.weights_path("0"), lab.data.folder, "cpu").answer(inputs)
     assert not np.allclose(answers, plain)
     np.testing.assert_array_equal(answers.argsort(axis=1), plain.argsort(axis=1))
-    found = model.ask(queries.get("rotations")(), rows, 0)
+    found = model.ask(queries.get("rotations")(), rows, labels.numpy(), 0)
     np.testing.assert_array_equal(found[:, 0], answers.argmax(axis=1) == labels.numpy())
 
 
@@ -136,5 +174,5 @@ def test_a_table_of_zeros_and_ones_is_found(
     seen = []
     query = queries.get("noise")(noise_levels=1, noise_copies=1)
     query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
-    model.ask(query, np.array([0]), 0)
+    model.ask(query, np.array([0]), data.labels[:1], 0)
     assert [samples.binary for samples in seen] == [binary]
