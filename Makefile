@@ -1,11 +1,11 @@
-# The two commands of the README: `make repro` and `make test`.
+# The commands of the README: `make repro`, `make test` and `make doctor`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test check clean
+.PHONY: repro test check doctor clean
 
 repro: $(VENV)/installed
 	@$(BIN)/dvc repro && $(BIN)/python -m stages.show
@@ -25,6 +25,9 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/installed
 
 test: $(VENV)/installed-test check
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+doctor: $(VENV)/installed
+	@$(BIN)/python -m stages.doctor
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

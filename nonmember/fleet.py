@@ -271,6 +271,8 @@ def _locked(store: Store) -> Iterator[None]:
         print("waiting for another run that trains into the same store", file=sys.stderr)
         lock.acquire()
     try:
+        for torn in store.folder.glob(".*.tmp"):  # of a run that was killed while saving
+            torn.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
