@@ -1,0 +1,81 @@
+"""Several defenses in one table: the rows, what is shared, what is done only once."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from project import TINY
+
+from stages import compare
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny parameters, where the scratch folder goes too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = {**TINY, "attacks": {"names": ["loss", "modified_entropy"]}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    return tmp_path
+
+
+def table(folder: Path) -> dict[str, list[str]]:
+    lines = (folder / "out.md").read_text().splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {name: cells for name, *cells in rows}
+
+
+def test_one_row_a_defense_beside_the_control(place: Path) -> None:
+    """The control comes first, an impossible defense says why, and the rest goes on."""
+    compare.main(["dropout", "relaxloss", "advreg"], ["split.scheme=crl"], "out")
+    rows = table(place)
+    assert list(rows) == ["none", "dropout", "relaxloss", "advreg"]
+    assert "inference set" in rows["advreg"][0]
+    for name in ("none", "dropout", "relaxloss"):
+        train, test, gap = map(float, rows[name][:3])
+        assert train - test == pytest.approx(gap, abs=0.11)
+        assert rows[name][-1].endswith("×")
+    assert rows["none"][-1] == "1.0×"
+    assert rows["none"][8] == "–"  # nobody is less adaptive than the control's attacker
+    with (place / "out.csv").open() as file:
+        records = list(csv.DictReader(file))
+    assert {(r["defense"], r["kind"]) for r in records} == {
+        ("none", "adaptive"), ("dropout", "adaptive"), ("dropout", "non_adaptive"),
+        ("relaxloss", "adaptive"), ("relaxloss", "non_adaptive"),
+    }  # fmt: skip
+    assert all(float(r["auc_low"]) <= float(r["auc"]) <= float(r["auc_high"]) for r in records)
+
+
+def test_a_second_time_trains_and_extracts_nothing(place: Path) -> None:
+    """A run that was killed goes on where it was; the same table comes out."""
+    compare.main(["dropout"], [], "out")
+    before, stored = table(place), set((place / "work/models").iterdir())
+    signals = [p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/data/signals/*/*.npy")]
+    compare.main(["dropout"], [], "out")
+    assert table(place) == before
+    assert set((place / "work/models").iterdir()) == stored
+    assert signals == [
+        p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/data/signals/*/*.npy")
+    ]
+
+
+def test_changes_are_read_as_in_the_file(place: Path) -> None:
+    params = compare.settings(["seed=3", "defense.relax_alpha=1e-3", "train.lr={0: 0.1, 2: 0.01}"])
+    assert (params["seed"], params["defense"]["relax_alpha"]) == (3, 0.001)
+    assert params["train"]["lr"] == {0: 0.1, 2: 0.01}
+
+
+@pytest.mark.parametrize("change", ["seed", "nowhere.key=1", "=3"])
+def test_a_change_that_is_none(place: Path, change: str) -> None:
+    with pytest.raises(ValueError, match=r"must be section\.key=value"):
+        compare.settings([change])
+
+
+def test_an_unknown_defense_stops_before_anything_runs(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"unknown defense 'crll', known: advreg"):
+        compare.main(["crll"], [], "out")
+    assert not (place / "work").exists()
