@@ -1,6 +1,6 @@
-"""Where the CRL defaults for `shoppers` come from: a random search away from the shipped data.
+"""Where the settings for `shoppers` in params.yaml come from: a search away from the shipped data.
 
-Run:    python -m benchmarks.sweep_crl --trials 60
+Run:    python -m benchmarks.sweep [DEFENSE, default crl] [--trials 36]
 Cost:   about 5 s a trial and core
 Prints: the undefended control, then every trial, best first
 
@@ -13,6 +13,8 @@ wins (the non-learning attacks, on the target; shadows are not needed for an AUC
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,31 +23,56 @@ import joblib
 import numpy as np
 import torch
 
+from benchmarks.defenses import train_with_needs
 from nonmember import compute, metrics, prepared, signals, splits
 from nonmember.attacks import attacks
 from nonmember.datasets import datasets
 from nonmember.evidence import View
 from nonmember.params import read_yaml
 from nonmember.tasks import make_task
-from nonmember.training import TrainOptions, restore, train
+from nonmember.training import TrainOptions, restore
 
 SEEDS = (101, 202)
 ATTACKS = ("loss", "entropy", "modified_entropy", "grad_x_l2", "grad_w_l2")
 
 
-def draw(rng: np.random.Generator) -> dict[str, float]:
-    """One random CRL setting, from where a first, wider sweep did best.
+# Key -> the values it is drawn from: a list, or (low, high). CRL's come from a first, wider sweep
+# (tau_rce 0-0.2, alpha_rce 0.05-1.5, tau_rcl 0.1-1, alpha_rcl 0.05-0.9, lambda_rcl 0.01-1), where
+# tau_rce <= 0.02 and lambda_rcl 1 cost 10 to 80 points of accuracy.
+SPACES: dict[str, dict[str, list[float] | tuple[float, float]]] = {
+    "crl": {
+        "tau_rce": [0.05, 0.07, 0.1, 0.14],
+        "alpha_rce": (0.6, 1.4),
+        "tau_rcl": [0.2, 0.5, 1.0, 2.0],
+        "alpha_rcl": (0.05, 0.45),
+        "lambda_rcl": [0.03, 0.1, 0.2, 0.3],
+    },
+    "relaxloss": {"relax_alpha": [0.025, 0.05, 0.1, 0.2, 0.4, 0.8]},
+    "past": {"past_lambda": [1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 4e-4, 1e-3]},
+    "loss_gap": {"gap_lambda": [0.1, 0.2, 0.3, 0.5, 0.7, 1.0]},
+    "advreg": {"advreg_alpha": [0.1, 0.3, 1.0, 3.0], "advreg_attack_steps": [1, 4]},
+}
 
-    That one had tau_rce 0–0.2, alpha_rce 0.05–1.5, tau_rcl 0.1–1, alpha_rcl 0.05–0.9 and
-    lambda_rcl 0.01–1: tau_rce <= 0.02 and lambda_rcl 1 cost 10 to 80 points of accuracy.
-    """
+
+def draw(space: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
+    """One random setting."""
     return {
-        "tau_rce": float(rng.choice([0.05, 0.07, 0.1, 0.14])),
-        "alpha_rce": round(float(rng.uniform(0.6, 1.4)), 2),
-        "tau_rcl": float(rng.choice([0.2, 0.5, 1.0, 2.0])),
-        "alpha_rcl": round(float(rng.uniform(0.05, 0.45)), 2),
-        "lambda_rcl": float(rng.choice([0.03, 0.1, 0.2, 0.3])),
+        key: round(float(rng.uniform(*values)), 2)
+        if isinstance(values, tuple)
+        else float(rng.choice(values))
+        for key, values in space.items()
     }
+
+
+def settings(name: str, trials: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The control, then every setting of a small space or `trials` random ones of a large one."""
+    space = SPACES[name]
+    if all(isinstance(values, list) for values in space.values()):
+        grid = [dict(zip(space, values, strict=True)) for values in product(*space.values())]
+    else:
+        grid = [draw(space, rng) for _ in range(trials)]
+    base = {"past_base": {"name": "none"}} if name == "past" else {}
+    return [{"name": "none"}, *({"name": name, **base, **values} for values in grid)]
 
 
 def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: int) -> list[float]:
@@ -60,7 +87,7 @@ def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: in
     }
     task = make_task(recipe, rows, data, "sweep", 0)
     with compute.one_thread():
-        model = restore(task, train(task, data), data)
+        model = restore(task, train_with_needs(task, data), data)
         ids = np.concatenate([rows.train, rows.test])
         inputs, labels = data.take(ids)
         names = ["logits", "grad_x_l2", "grad_w_l2"]
@@ -74,29 +101,29 @@ def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: in
     return [right[member].mean(), right[~member].mean(), *aucs]
 
 
-def main(trials: int, draws: int) -> None:
+def main(name: str, trials: int, draws: int) -> None:
     params = read_yaml("params.yaml")
-    rng = np.random.default_rng(draws)
-    settings = [{"name": "none"}] + [{"name": "crl", **draw(rng)} for _ in range(trials)]
+    tried = settings(name, trials, np.random.default_rng(draws))
     with TemporaryDirectory() as folder:
         prepared.save(datasets.get("shoppers")(data_seed=1).load(Path()), "shoppers", folder)
-        calls = [(setting, seed) for setting in settings for seed in SEEDS]
+        calls = [(setting, seed) for setting in tried for seed in SEEDS]
         results = joblib.Parallel(n_jobs=-1)(
             joblib.delayed(trial)(folder, params, setting, seed) for setting, seed in calls
         )
-    means = np.array(results).reshape(len(settings), len(SEEDS), -1).mean(axis=1)
+    means = np.array(results).reshape(len(tried), len(SEEDS), -1).mean(axis=1)
     floor = means[0, 1] - 0.01
     print("train  test   worst  " + " ".join(f"{name:>16}" for name in ATTACKS) + "  setting")
-    order = sorted(range(1, len(settings)), key=lambda i: (means[i, 1] < floor, means[i, 2:].max()))
+    order = sorted(range(1, len(tried)), key=lambda i: (means[i, 1] < floor, means[i, 2:].max()))
     for i in [0, *order]:
         aucs = " ".join(f"{value:16.3f}" for value in means[i, 2:])
         row = f"{means[i, 0]:.3f}  {means[i, 1]:.3f}  {means[i, 2:].max():.3f}  {aucs}"
-        print(f"{row}  {settings[i]}" + ("" if means[i, 1] >= floor else "  (less accurate)"))
+        print(f"{row}  {tried[i]}" + ("" if means[i, 1] >= floor else "  (less accurate)"))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=60, help="settings to try")
+    parser.add_argument("defense", nargs="?", default="crl", choices=sorted(SPACES))
+    parser.add_argument("--trials", type=int, default=36, help="settings to try at random")
     parser.add_argument("--draws", type=int, default=7, help="seed of the settings")
     options = parser.parse_args()
-    main(options.trials, options.draws)
+    main(options.defense, options.trials, options.draws)
