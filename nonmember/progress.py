@@ -66,7 +66,7 @@ class Board:
         return list(self.read())
 
     def log(self, key: str, name: str, seconds: float) -> None:
-        """Append the training time of a finished model to `work/times.csv`."""
+        """Append the seconds a training took to `work/times.csv`."""
         with (self.folder.parent.parent / "times.csv").open("a") as file:
             file.write(f"{key},{name},{seconds:.3f}\n")
 

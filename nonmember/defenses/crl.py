@@ -17,6 +17,8 @@ silent on a stop-gradient; without one, the step on the soft label raises the tr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -106,13 +108,13 @@ class CRL(Defense):
     def loss(self, batch: Batch) -> Tensor:
         """The scalar of Algorithm 1, line 22. Reads logits, labels, features, epoch, parts."""
         o = self.options
-        p_y = true_class_probability(batch, o.crl_py_max, o.crl_stop_gradient)
+        p_y = cache(lambda: true_class_probability(batch, o.crl_py_max, o.crl_stop_gradient))
         relaxed = self._relaxed_cross_entropy(batch, p_y)
         if o.lambda_rcl == 0:
             return relaxed
         return relaxed + o.lambda_rcl * self._relaxed_center(batch, p_y)
 
-    def _relaxed_cross_entropy(self, batch: Batch, p_y: Tensor) -> Tensor:
+    def _relaxed_cross_entropy(self, batch: Batch, p_y: Callable[[], Tensor]) -> Tensor:
         o = self.options
         logits = shrink(batch.logits, o.tau_rce)
         loss = F.cross_entropy(logits, batch.labels)
@@ -120,16 +122,16 @@ class CRL(Defense):
             return (loss - o.alpha_rce).abs()
         if loss > o.alpha_rce:
             return loss
-        return soft_cross_entropy(logits, batch.labels, p_y).mean()
+        return soft_cross_entropy(logits, batch.labels, p_y()).mean()
 
-    def _relaxed_center(self, batch: Batch, p_y: Tensor) -> Tensor:
+    def _relaxed_center(self, batch: Batch, p_y: Callable[[], Tensor]) -> Tensor:
         o = self.options
         if batch.features is None or not isinstance(batch.parts, nn.Embedding):
             raise ValueError("CRL with lambda_rcl > 0 needs Batch.features and Batch.parts")
         centers = batch.parts(batch.labels)  # (batch, d)
-        if not o.center_scaled:
+        if not o.center_scaled and centers.requires_grad:
             # Algorithm 1, line 24: the centres follow the gradient of L_rcl, not lambda·L_rcl.
-            centers = centers.detach() + (centers - centers.detach()) / o.lambda_rcl
+            centers.register_hook(lambda gradient: gradient / o.lambda_rcl)
         q = shrink(batch.features, o.tau_rcl)
         distance = (q - shrink(centers, o.tau_rcl)).square().sum(dim=1)  # (batch,)
         loss = distance.mean() / 2
@@ -138,4 +140,5 @@ class CRL(Defense):
         if loss > o.alpha_rcl:
             return loss
         origin = q.square().sum(dim=1)
-        return torch.mean(p_y * distance + (1 - p_y) * origin) / 2
+        near = p_y()
+        return torch.mean(near * distance + (1 - near) * origin) / 2
