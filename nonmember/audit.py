@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from nonmember import epsilon, metrics, statistics
 from nonmember import risk as risks
 from nonmember.attacks import Attack, attacks
 from nonmember.evidence import TARGET, Evidence, View
+from nonmember.intervals import random_half
 from nonmember.metrics import Scored
 
 Scores = dict[str, np.ndarray]
@@ -47,16 +49,37 @@ def score(
     built = _build(chosen)
     for attack in built.values():
         attack.fit(shadows.shadows, seed)
-    found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
-    for view in shadows.shadows:
-        for name, attack in built.items():
-            found[f"{name}.shadows"].append(attack.score(view))
-    scores = {name: np.concatenate(parts) for name, parts in found.items()}
+    scores = _of_shadows(built, shadows.shadows, chosen, seed)
     for part, asked in (("target", target.target), ("canaries", target.canaries)):
         if asked is not None:
             seen = dataclasses.replace(asked, reference=_reference(target, shadows, asked))
             scores |= {f"{name}.{part}": attack.score(seen) for name, attack in built.items()}
     return scores
+
+
+def _of_shadows(
+    built: Mapping[str, Attack],
+    views: Sequence[View],
+    chosen: Mapping[str, Mapping[str, Any]],
+    seed: int,
+) -> Scores:
+    """`<attack>.shadows`: scores of the known models, for thresholds and risks.
+
+    An attack that learns does better on what it has learned from, so it is fitted on half of the
+    models and scores the other, and the reverse; with a single model there is no other.
+    """
+    learners = {name for name, attack in built.items() if attack.learns and len(views) > 1}
+    halves = [views[len(views) // 2 :], views[: len(views) // 2]]  # fitted for the first, the last
+    fitted = [_build({name: chosen[name] for name in learners}) for _ in halves]
+    for half, attackers in zip(halves, fitted, strict=True):
+        for attack in attackers.values():
+            attack.fit(half, seed)
+    found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
+    for number, view in enumerate(views):
+        others = fitted[number >= len(views) // 2]
+        for name, attack in built.items():
+            found[f"{name}.shadows"].append(others.get(name, attack).score(view))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def partial(
@@ -69,39 +92,43 @@ def partial(
     """The attacker that knows half of the target's members and non-members: scores and numbers.
 
     Each of `splits` random halves serves both ways. A number is the mean over the 2 · splits, its
-    limits the mean of theirs, `<key>_sd` the deviation between them. Scores: `<attack>.target`,
-    (n,) from the first split, each sample by the attack that did not know it, and likewise
-    `<attack>.risk`.
+    limits the mean of theirs, `<key>_sd` the deviation between them. Scores, from the first split:
+    `<attack>.target`, (n,), each sample's rank among those scored by the same fitted attack,
+    which did not know it; likewise `<attack>.risk`; `<attack>.canaries`, where there are any.
     """
     rows = target.rows()
-    member = target.membership[TARGET, rows] == 1
+    member, canaries = target.membership[TARGET, rows] == 1, target.canaries
     scores = {f"{name}.{part}": np.empty(len(rows)) for name in chosen for part in PARTS}
     folds: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for number in range(splits):
-        half = _half(member, np.random.default_rng([seed, 5, number]))
+        half = random_half(member, np.random.default_rng([seed, 5, number]))
         for known in (half, ~half):
-            views = [target.view(TARGET, rows[part]) for part in (known, ~known)]
-            for name, attack in _build(chosen).items():
-                attack.fit(views[:1], seed)
-                learnt, asked = (
-                    Scored(attack.score(view), member[part], view.labels)
-                    for view, part in zip(views, (known, ~known), strict=True)
+            inner = random_half(member[known], np.random.default_rng([seed, 6, number]))
+            parts = [rows[known][inner], rows[known][~inner]]
+            views = [target.view(TARGET, part) for part in parts]
+            truth = [np.asarray(view.member) for view in views]
+            asking = target.view(TARGET, rows[~known])
+            built = _build(chosen)
+            for attack in built.values():
+                attack.fit([target.view(TARGET, rows[known])], seed)
+            of_known = _of_shadows(built, views, chosen, seed)
+            for name, attack in built.items():
+                learnt = Scored(
+                    of_known[f"{name}.shadows"],
+                    np.concatenate(truth),
+                    np.concatenate([view.labels for view in views]),
                 )
+                asked = Scored(attack.score(asking), member[~known], asking.labels)
                 least = options["min_false_positives"]
                 folds[name].append(metrics.report(asked, learnt, target.classes, least))
                 if number == 0:
-                    scores[f"{name}.target"][~known] = asked.scores
+                    ranks = rankdata(asked.scores) / (len(asked.scores) + 1)
+                    scores[f"{name}.target"][~known] = ranks
+                    if known is half and canaries is not None:
+                        scores[f"{name}.canaries"] = attack.score(canaries)
                     risk = risks.risk_scores(asked.scores, asked.labels, learnt, target.classes)
                     scores[f"{name}.risk"][~known] = risk
     return scores, {name: _mean(found) for name, found in folds.items()}
-
-
-def _half(member: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) bool: a random half of the members and of the non-members."""
-    known = np.zeros(len(member), np.bool_)
-    for part in (np.flatnonzero(member), np.flatnonzero(~member)):
-        known[rng.permutation(part)[: len(part) // 2]] = True
-    return known
 
 
 def _mean(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -129,15 +156,15 @@ def _reference(target: Evidence, shadows: Evidence, view: View) -> Sequence[View
 
 def truth(evidence: Evidence) -> Scores:
     """Membership and labels behind the scores, by the same keys: `member.target`, …"""
-    views = list(evidence.shadows)
-    target = evidence.target
-    assert target.member is not None
+    rows = [evidence.rows(model) for model in range(evidence.models)]
+    member = [evidence.membership[model, own] == 1 for model, own in enumerate(rows)]
+    labels = [np.array(evidence.labels[own]) for own in rows]
     return {
-        "ids.target": target.ids,
-        "member.target": target.member,
-        "labels.target": target.labels,
-        "member.shadows": np.concatenate([np.asarray(view.member) for view in views]),
-        "labels.shadows": np.concatenate([view.labels for view in views]),
+        "ids.target": np.array(evidence.ids[rows[TARGET]]),
+        "member.target": member[TARGET],
+        "labels.target": labels[TARGET],
+        "member.shadows": np.concatenate(member[1:]),
+        "labels.shadows": np.concatenate(labels[1:]),
     }
 
 
@@ -178,7 +205,7 @@ def exposure(
     scores["risk"] = risk
     bound = epsilon.epsilon_lower_bound(by_attack, member, delta, seed)._asdict()
     return {
-        "epsilon": {k: round(v, 6) if isinstance(v, float) else v for k, v in bound.items()},
+        "epsilon": {key: _plain(value) for key, value in bound.items()},
         "classes": {
             name: risks.worst_classes(risks.per_class(values, member, labels, classes))
             for name, values in by_attack.items()
@@ -186,6 +213,13 @@ def exposure(
         "samples": risks.most_exposed(target["ids.target"], labels, member, risk, attack),
         "reliability": risks.reliability(risk, member),
     }
+
+
+def _plain(value: float | str) -> float | str | None:
+    """For JSON: 6 digits; None for a threshold that accuses all or none."""
+    if isinstance(value, str):
+        return value
+    return round(value, 6) if np.isfinite(value) else None
 
 
 def canary_numbers(

@@ -170,7 +170,9 @@ class _Checker:
             if shadows is None:
                 continue
             self.problems.extend(attack.check(shadows.assignment))
-            least = attack.min_shadows + (shadows.assignment == "random_half")
+            least = attack.min_shadows
+            if shadows.assignment == "random_half" and least > 1:
+                least *= 2  # each sample is in half of them
             if shadows.count < least:
                 self.problems.append(
                     f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"
@@ -202,9 +204,20 @@ class _Checker:
     ) -> None:
         """What only shows when sections meet, and when the data is looked at."""
         outline = self._outline(dataset) if dataset else None
-        split, train = fixed["split"], fixed["train"]
+        split, train, shadows = fixed["split"], fixed["train"], fixed["shadows"]
         if outline and split:
-            self._try(lambda: split.set_size(outline.n))
+            self._try(lambda: split.canary_count(split.members(split.set_size(outline.n))))
+        if split and shadows and shadows.assignment == "random_half":
+            if split.inference_share > 0:
+                self.problems.append(
+                    "split.inference_share: must be 0 with shadows.assignment random_half, or "
+                    f"shadows train on more than the target does, found {split.inference_share}"
+                )
+            if shadows.count % 2:
+                self.problems.append(
+                    "shadows.count: must be even with shadows.assignment random_half, so that "
+                    f"half of them saw each sample, found {shadows.count}"
+                )
         if outline and model:
             self._try(lambda: _build(architectures, model).check(outline.shape))
         if outline and train and train.augment == "crop_flip" and len(outline.shape) != 3:

@@ -26,6 +26,7 @@ from torch import nn
 
 from nonmember import audit, extraction, files, metrics, prepared, signals, splits
 from nonmember.attacks import attacks
+from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions, one_thread
 from nonmember.datasets import datasets
 from nonmember.defenses import Defense, defenses
@@ -131,7 +132,7 @@ class Lab:
         options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
         extraction.extract(
             tasks, rows, weights, self.folder / "data", folder, wanted, options,
-            splits.Canaries.none(),
+            Canaries.none(),
         )  # fmt: skip
         return Evidence(folder)
 

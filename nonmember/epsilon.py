@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nonmember.intervals import exact_low, split
+from nonmember.intervals import exact_low, random_half, split
 from nonmember.thresholds import cuts
 
 Direction = Literal["accuse", "clear"]
@@ -61,7 +61,7 @@ def epsilon_lower_bound(
     for name, values in scores.items():
         split(values, member, f"scores of {name}")
     member, error = np.asarray(member, bool), (1 - confidence) / 2
-    chosen = _half(member, np.random.default_rng(seed))
+    chosen = random_half(member, np.random.default_rng(seed))
     name, direction, threshold = _choose(
         {name: np.asarray(values, np.float64)[chosen] for name, values in scores.items()},
         member[chosen],
@@ -72,19 +72,6 @@ def epsilon_lower_bound(
     hits, alarms = (accused & inside).sum(), (accused & ~inside).sum()
     found = _bounds(hits, alarms, _limits(inside, error), delta)[direction]
     return Epsilon(max(float(found), 0.0), name, direction, threshold, confidence, delta)
-
-
-def _half(member: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) bool: half of the members and half of the non-members, rounded down."""
-    chosen = np.zeros(len(member), bool)
-    for rows in (np.flatnonzero(member), np.flatnonzero(~member)):
-        if len(rows) < 2:
-            raise ValueError(
-                "an epsilon bound splits members and non-members in halves and needs two of each, "
-                f"got {member.sum()} and {(~member).sum()}"
-            )
-        chosen[rng.permutation(rows)[: len(rows) // 2]] = True
-    return chosen
 
 
 def _choose(

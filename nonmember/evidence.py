@@ -155,11 +155,22 @@ class Evidence:
         return np.isin(self.membership[model], (0, 1))
 
     def reference(self, rows: np.ndarray, model: int = TARGET) -> Sequence[View]:
-        """All shadows but `model` on `rows`, each read when it is indexed.
+        """All shadows but `model` and its complement on `rows`, each read when it is indexed.
+
+        Under random_half a shadow's complement was trained on exactly what it was not. Without
+        either, each sample has as many models with it as without, as the target's samples have:
+        otherwise these counts alone would tell a shadow's members from its non-members.
 
         `member` is there for every row: whether that shadow was trained on it, −1 meaning no.
         """
-        return _Views(self, [i for i in range(1, self.models) if i != model], rows)
+        others = [i for i in range(1, self.models) if i != model]
+        return _Views(self, [i for i in others if not self._complements(i, model)], rows)
+
+    def _complements(self, one: int, other: int) -> bool:
+        a, b = self.membership[one], self.membership[other]
+        known = self._evaluated(one)
+        opposite = np.array_equal(known, self._evaluated(other))
+        return opposite and bool((a[known] + b[known] == 1).all())
 
     def _read(
         self,

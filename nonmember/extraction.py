@@ -14,12 +14,13 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.decomposition import PCA
 
 from nonmember import compute, files, fleet, prepared
+from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import INFERENCE
 from nonmember.prepared import Prepared
 from nonmember.queries import Query, queries
 from nonmember.released import Released
-from nonmember.splits import Canaries, Rows, spread
+from nonmember.splits import Rows, spread
 from nonmember.training import Task
 
 CHUNK = 4096  # samples in hand at a time

@@ -82,3 +82,16 @@ def newcombe(a: Any, b: Any) -> tuple[float, float]:
     low = value - np.hypot(a[0] - a[1], b[2] - b[0])
     high = value + np.hypot(a[2] - a[0], b[0] - b[1])
     return max(float(low), -1.0), min(float(high), 1.0)
+
+
+def random_half(member: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) bool: a random half of the members and half of the non-members, rounded down."""
+    chosen = np.zeros(len(member), bool)
+    for rows in (np.flatnonzero(member), np.flatnonzero(~member)):
+        if len(rows) < 2:
+            raise ValueError(
+                "members and non-members are split in halves, which needs two of each, "
+                f"got {member.sum()} and {(~member).sum()}"
+            )
+        chosen[rng.permutation(rows)[: len(rows) // 2]] = True
+    return chosen

@@ -27,8 +27,8 @@ def risk_scores(
     shadows: Scored | Sequence[Scored],
     classes: int,
     bins: int = 50,
-    min_bin_samples: int = 20,
-    min_class_samples: int = 50,
+    min_bin_samples: int = 100,
+    min_class_samples: int = 200,
 ) -> np.ndarray:
     """P(member | score, class) of the target's samples, (n,) in (0, 1).
 

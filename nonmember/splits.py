@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nonmember import files
+from nonmember.canaries import Canaries
 from nonmember.settings import Settings
 
 SCHEMES = {"crl": 4, "relaxloss": 5, "past": 6}
@@ -64,6 +65,16 @@ class SplitOptions(Settings):
         """Samples of a training set of `size` that are trained on, not kept for inference."""
         return round(size * (1 - self.inference_share))
 
+    def canary_count(self, members: int) -> int:
+        """Canaries among so many members; ValueError if the share is of less than one."""
+        count = round(self.canaries * members)
+        if self.canaries > 0 and count == 0:
+            raise ValueError(
+                f"split.canaries: {self.canaries} of {members} members is none; raise it or set "
+                "it to 0"
+            )
+        return count
+
     def set_size(self, n: int) -> int:
         """Samples in each set when the data has `n`; ValueError if they do not fit."""
         sets = SCHEMES[self.scheme]
@@ -98,35 +109,6 @@ class Rows:
         rows = np.concatenate([self.train, self.test, self.inference])
         if len(np.unique(rows)) != len(rows):
             raise AssertionError("train, test and inference rows must be disjoint")
-
-
-@dataclass(frozen=True)
-class Canaries:
-    """Samples with a wrong label, for whoever trains on them: rows (k,) sorted, labels (k,)."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-
-    @classmethod
-    def none(cls) -> Canaries:
-        """No canaries."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
-
-    def among(self, rows: np.ndarray) -> np.ndarray:
-        """Which of `rows`, (k,), are canaries: (k,) bool."""
-        return np.isin(rows, self.rows)
-
-    def within(self, rows: np.ndarray) -> Canaries:
-        """The canaries that are among `rows`."""
-        inside = np.isin(self.rows, rows)
-        return Canaries(self.rows[inside], self.labels[inside])
-
-    def relabel(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """`labels` of `rows`, both (k,), with the wrong ones where a row is a canary."""
-        found = self.among(rows)
-        labels = np.array(labels)
-        labels[found] = self.labels[np.searchsorted(self.rows, rows[found])]
-        return labels
 
 
 def spread(n: int, count: int) -> np.ndarray:
@@ -224,19 +206,12 @@ def half_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> R
 def draw_canaries(labels: np.ndarray, options: SplitOptions, seed: int) -> Canaries:
     """Wrong labels for a share of the target's members and for as many of its non-members.
 
-    Mislabelled members are the hardest to hide: a model fits them by memory alone (Aerni et al.
-    2024, https://arxiv.org/abs/2404.17399). The wrong class is any other, all equally likely.
-    ValueError if the share rounds to no member.
+    The wrong class is any other, all equally likely. ValueError if the share rounds to no member.
     """
     if options.canaries == 0:
         return Canaries.none()
     target, rng = target_rows(labels, options, seed), np.random.default_rng([seed, 4])
-    count = min(round(options.canaries * len(target.train)), len(target.test) // 2)
-    if count == 0:
-        raise ValueError(
-            f"split.canaries: {options.canaries} of {len(target.train)} members is none; raise it "
-            "or set it to 0"
-        )
+    count = options.canary_count(len(target.train))
     parts = [rng.choice(part, count, replace=False) for part in (target.train, target.test)]
     rows = np.sort(np.concatenate(parts))
     classes = int(labels.max()) + 1
@@ -260,16 +235,6 @@ def save_rows(path: str | Path, models: Mapping[str, Rows]) -> None:
             for part in ("train", "test", "inference")
         },
     )
-
-
-def save_canaries(path: str | Path, canaries: Canaries) -> None:
-    """Canaries as one `.npz`."""
-    files.write_arrays(path, {"rows": canaries.rows, "labels": canaries.labels})
-
-
-def load_canaries(path: str | Path) -> Canaries:
-    """What `save_canaries` wrote."""
-    return Canaries(**files.read_arrays(path))
 
 
 def load_rows(path: str | Path) -> list[Rows]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nonmember.canaries import Canaries
 from nonmember.prepared import Prepared
-from nonmember.splits import Canaries, Rows
+from nonmember.splits import Rows
 from nonmember.training import Task, TrainOptions
 
 

@@ -18,11 +18,11 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from nonmember.architectures import architectures
+from nonmember.canaries import Canaries
 from nonmember.defenses import Batch, Defense, PartOptions, defenses
 from nonmember.features import FeatureReader, last_linear
 from nonmember.prepared import Normalise, Prepared
 from nonmember.settings import Settings
-from nonmember.splits import Canaries
 
 Weights = dict[str, Tensor]
 Progress = Callable[[int, int, float, float], None]  # epoch, epochs, loss, accuracy

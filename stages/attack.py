@@ -61,9 +61,14 @@ def with_shadows(
 
 def with_half(target: Evidence, config: Any, report: dict[str, Any]) -> audit.Scores:
     """Scores by an attacker who knows half of the samples; the numbers go into `report`."""
+    options = config["metrics"]
     scores, report["partial"] = audit.partial(
-        target, config["attacks"], config["seed"], config["partial_splits"], config["metrics"]
+        target, config["attacks"], config["seed"], config["partial_splits"], options
     )
+    if target.canaries is not None:
+        report["partial_canaries"] = audit.canary_numbers(
+            scores, target.canaries, options["min_false_positives"]
+        )
     return scores
 
 

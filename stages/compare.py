@@ -27,10 +27,13 @@ from typing import Any
 import yaml
 
 from nonmember import code, files, fleet, metrics, prepared, yaml12
+from nonmember.attacks import attacks
 from nonmember.audit import primary
+from nonmember.canaries import Canaries
 from nonmember.defenses import defenses
 from nonmember.params import read_yaml
-from nonmember.splits import load_canaries, load_rows
+from nonmember.queries import queries
+from nonmember.splits import load_rows
 from nonmember.tasks import make_task
 from nonmember.training import Task
 from stages._main import run
@@ -87,7 +90,10 @@ class Place:
         return dict(self.read(f"metrics/{self.arm}/attacks.json"))
 
     def _identity(self) -> str:
-        digest = hashlib.sha256(code.fingerprint(["stages.extract", "stages.attack"]).encode())
+        parts = [f"nonmember.attacks.{name}" for name in attacks.names()]
+        parts += [f"nonmember.queries.{name}" for name in queries.names()]
+        modules = ["stages.extract", "stages.attack", *parts]
+        digest = hashlib.sha256(code.fingerprint(modules).encode())
         for path in sorted(self.folder.glob("data/config/*.json")):
             digest.update(path.read_bytes())
         for path in sorted(self.folder.glob(f"models/{self.arm}/**/*.json")):
@@ -99,7 +105,7 @@ class Place:
         rows = load_rows(self.folder / "data/split/target.npz")[0]
         recipe = self.read(f"data/config/{self.arm}.json")
         data = prepared.load(self.folder / "data/prepared")
-        canaries = load_canaries(self.folder / "data/split/canaries.npz")
+        canaries = Canaries.load(self.folder / "data/split/canaries.npz")
         return _seconds(make_task(recipe, rows, data, self.arm, 0, canaries), _times())
 
 

@@ -8,14 +8,15 @@ Writes: data/signals/ARM/
 from pathlib import Path
 
 from nonmember import extraction, files, prepared
+from nonmember.canaries import Canaries
 from nonmember.params import read_compute
-from nonmember.splits import load_canaries, load_rows
+from nonmember.splits import load_rows
 from nonmember.tasks import make_task
 from stages._main import run
 
 
 def main(arm: str) -> None:
-    canaries = load_canaries("data/split/canaries.npz")
+    canaries = Canaries.load("data/split/canaries.npz")
     recipe = files.read_json(f"data/config/{arm}.json")
     wanted = extraction.Wanted(**files.read_json("data/config/signals.json"))
     rows = load_rows("data/split/target.npz") + load_rows("data/split/shadows.npz")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nonmember import audit, files, metrics, plots
+from nonmember import audit, compare, files, metrics, plots
 from nonmember.evidence import Evidence
 from stages._main import run
 
@@ -48,13 +48,23 @@ def canaries(report: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
     return {"members": report[kind][strongest], "canaries": planted[strongest]}
 
 
-def compared(undefended: plots.Arm, defended: plots.Arm) -> dict[str, dict[str, float]]:
-    """Attack -> AUC defended minus undefended on the same samples, with interval and p values."""
-    found = {}
+def compared(
+    undefended: plots.Arm, defended: plots.Arm, least: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Attack -> AUC and TPR at 1 % FPR, defended minus undefended on the same samples, each with
+    interval and p values; no TPR where there are too few non-members."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for name, scores in defended.scores.items():
-        gap = metrics.delong_paired(scores, undefended.scores[name], defended.member)
-        numbers = {**gap._asdict(), "p_lower": gap.p_lower}
-        found[name] = {key: float(f"{value:.6g}") for key, value in numbers.items()}
+        pair = (scores, undefended.scores[name], defended.member)
+        gaps = {
+            "auc": metrics.delong_paired(*pair),
+            "tpr_at_1_fpr": compare.paired_difference(*pair, 0.01, min_false_positives=least),
+        }
+        found[name] = {
+            key: {k: float(f"{v:.6g}") for k, v in {**g._asdict(), "p_lower": g.p_lower}.items()}
+            for key, g in gaps.items()
+            if g is not None
+        }
     return found
 
 
@@ -73,7 +83,8 @@ def main() -> None:
     files.write_json("metrics/summary.json", summary)
     kept = {key: summary["defended"][key] for key in ("test_acc", "worst_auc")}
     files.write_json("metrics/tradeoff.json", [{"defense": arms[-1].defense, **kept}])
-    files.write_json("metrics/comparison.json", compared(*arms))
+    gaps = compared(arms[0], arms[1], options["min_false_positives"])
+    files.write_json("metrics/comparison.json", gaps)
     write_csv("metrics/roc.csv", plots.roc_rows(arms))
     for name in plots.PICTURES:
         picture = plots.draw(name, arms, options["min_false_positives"])

@@ -119,7 +119,7 @@ def closing(
     worst = "; ".join(strongest(audits[arm], summary[arm], labels[arm]) for arm in audits)
     return " ".join(
         [
-            f"Strongest adaptive attack: {worst}.",
+            f"Strongest attack: {worst}.",
             cost(summary, defense),
             data(audits["defended"]),
             "Pictures: metrics/plots/",

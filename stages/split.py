@@ -6,7 +6,7 @@ Writes: data/split/{target,shadows,canaries}.npz, data/split/report.json
 """
 
 from nonmember import files, prepared, splits
-from nonmember.splits import save_canaries, save_rows
+from nonmember.splits import save_rows
 from stages._main import run
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     canaries = splits.draw_canaries(data.labels, scheme, seed)
     save_rows("data/split/target.npz", {"target": target})
     save_rows("data/split/shadows.npz", {f"{i:03d}": rows for i, rows in enumerate(shadows)})
-    save_canaries("data/split/canaries.npz", canaries)
+    canaries.save("data/split/canaries.npz")
     duplicates = splits.count_duplicates(data.inputs, target.train, target.test)
     sizes = {part: len(getattr(target, part)) for part in ("train", "test", "inference")}
     files.write_json(

@@ -9,14 +9,15 @@ Writes: models/ARM/target.{safetensors,json}
 from pathlib import Path
 
 from nonmember import files, fleet, prepared
+from nonmember.canaries import Canaries
 from nonmember.params import read_compute
-from nonmember.splits import load_canaries, load_rows
+from nonmember.splits import load_rows
 from nonmember.tasks import make_task
 from stages._main import run
 
 
 def main(arm: str) -> None:
-    canaries = load_canaries("data/split/canaries.npz")
+    canaries = Canaries.load("data/split/canaries.npz")
     recipe = files.read_json(f"data/config/{arm}.json")
     [rows] = load_rows("data/split/target.npz")
     task = make_task(recipe, rows, prepared.load("data/prepared"), arm, 0, canaries)

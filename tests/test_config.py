@@ -360,7 +360,7 @@ def explained(section: str) -> set[str]:
 @pytest.mark.parametrize("name", ["lira", "rmia"])
 def test_online_attacks_are_refused_before_training(make: Make, name: str) -> None:
     """Under assignment split no shadow trains on the target's samples; offline is fine."""
-    chosen = {"attacks.names": [name], "shadows.count": 4}
+    chosen = {"attacks.names": [name], "shadows.count": 6}
     online = {**chosen, f"attacks.{name}_mode": "online"}
     assert problems(make, **online) == [
         f"attacks.{name}_mode: online needs shadows that train on the target's samples; set "
@@ -370,8 +370,32 @@ def test_online_attacks_are_refused_before_training(make: Make, name: str) -> No
     make(**online, **{"shadows.assignment": "random_half"})
 
 
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"shadows.count": 5}, ["shadows.count"]),
+        ({"attacks.names": ["lira"], "shadows.count": 4}, ["shadows.count"]),
+        ({"split.scheme": "crl", "split.inference_share": 0.2}, ["split.inference_share"]),
+    ],
+)
+def test_random_halves_that_would_not_be_like_the_target(
+    make: Make, changes: dict[str, Any], keys: list[str]
+) -> None:
+    """An odd count, too few models with and without a sample, shadows larger than the target."""
+    settings = {"shadows.assignment": "random_half", "shadows.count": 6, **changes}
+    assert [problem.partition(":")[0] for problem in problems(make, **settings)] == keys
+
+
+def test_a_share_of_canaries_that_is_none(make: Make) -> None:
+    assert problems(make, **{"split.canaries": 1e-4, "split.size": 200}) == [
+        "split.canaries: 0.0001 of 200 members is none; raise it or set it to 0"
+    ]
+
+
 def test_quantile_is_refused_where_no_sample_is_left_to_learn_from(make: Make) -> None:
-    found = problems(make, **{"attacks.names": ["quantile"], "shadows.assignment": "random_half"})
+    found = problems(make, **{
+        "attacks.names": ["quantile"], "shadows.assignment": "random_half", "shadows.count": 2
+    })  # fmt: skip
     assert [problem.partition(":")[0] for problem in found] == ["attacks.names"]
 
 
@@ -428,11 +452,9 @@ def test_queries_that_do_not_fit_the_data(make: Make, kind: str) -> None:
         "dataset": {"name": "shoppers", "n": 1200, "path": "data/raw"},
         "attacks.names": ["augmentation", "merlin"],
         "attacks.augmentation_kind": kind,
-        "attacks.noise_levels": 601,
     }
     assert problems(make, **changes) == [
         f"attacks.augmentation_kind: {kind} needs images (channels, height, width), got inputs of "
         "shape (600,); take augmentation out of attacks.names",
-        "attacks.noise_levels: must be at most 600, the number of features, found 601",
     ]
     make(**changes | {"attacks.names": ["merlin"], "attacks.noise_levels": 600})

@@ -178,3 +178,22 @@ def test_files_that_do_not_fit_are_refused(tmp_path, arrays, change, message):
     change(arrays)
     with pytest.raises(ValueError, match=message):
         Evidence(write(tmp_path, arrays))
+
+
+def test_a_shadow_is_not_compared_with_its_complement(tmp_path):
+    """Else the counts of models with and without a sample would tell its membership."""
+    rng = np.random.default_rng(0)
+    half = np.isin(np.arange(SAMPLES), rng.permutation(SAMPLES)[: SAMPLES // 2])
+    other = np.arange(SAMPLES) % 2 == 0
+    membership = np.stack([half, half, ~half, other, ~other]).astype(np.int8)
+    arrays = make_arrays() | {
+        "membership": membership,
+        "logits": rng.normal(size=(5, SAMPLES, CLASSES)).astype(np.float32),
+    }
+    del arrays["grad_x_l2"], arrays["noise"]
+    evidence = Evidence(write(tmp_path, arrays))
+    for shadow, seen in ((1, [other, ~other]), (3, [half, ~half])):
+        views = evidence.view(shadow).reference
+        assert [view.member.tolist() for view in views] == [own.tolist() for own in seen]
+    everyone = np.arange(SAMPLES)
+    assert len(evidence.reference(everyone)) == 3  # without the target's own complement, shadow 2

@@ -11,13 +11,13 @@ import tiny
 import torch
 
 from nonmember import extraction, released
+from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
 from nonmember.extraction import Wanted
 from nonmember.fleet import Store
 from nonmember.queries import queries
 from nonmember.released import Released
-from nonmember.splits import Canaries
 from nonmember.training import Task
 
 WANTED = Wanted(

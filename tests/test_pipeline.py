@@ -136,7 +136,7 @@ def test_a_bad_key_stops_before_anything_runs(finished: Project) -> None:
 def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
     """The other threat model, online attacks and canaries, through the whole chain."""
     fresh.params["split"]["canaries"] = 0.1
-    fresh.params["shadows"] = {"count": 4, "assignment": "random_half"}
+    fresh.params["shadows"] = {"count": 6, "assignment": "random_half"}
     fresh.params["attacks"] = {"names": ["loss", "lira", "rmia"], "lira_mode": "online",
                                "rmia_mode": "online"}  # fmt: skip
     fresh.write()
@@ -152,6 +152,7 @@ def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
     assert set(audit) & {"adaptive", "non_adaptive", "partial"} == {"partial"}
     assert audit["partial"]["loss"]["members"] == 90
     assert audit["partial"]["loss"]["auc_sd"] >= 0
+    assert set(audit["partial_canaries"]) == {"loss", "lira", "rmia"}
     exposure = read_json(fresh.folder / "metrics/defended/exposure.json")
     assert exposure["epsilon"]["epsilon"] >= 0
     assert len(exposure["samples"]) == 20

@@ -46,6 +46,8 @@ def fill(folder: Path) -> None:
     """What the stages before `plot` leave behind, made by the same functions."""
     options = {"seed": 0, "attacks": ATTACKS, "metrics": {"min_false_positives": 3}}
     files.write_json(folder / "data/config/attacks.json", options)
+    names = [f"class {label}" for label in range(CLASSES)]
+    files.write_json(folder / "data/prepared/dataset.json", {"class_names": names})
     for number, (arm, defense, gap) in enumerate(
         [("undefended", "none", 3.0), ("defended", "crl", 0.5)]
     ):
@@ -55,7 +57,9 @@ def fill(folder: Path) -> None:
         scores = audit.score(evidence, evidence, ATTACKS, 0)
         truth = audit.truth(evidence)
         report: dict[str, Any] = {"model": audit.behaviour(evidence.target), "duplicates": 0}
-        report["adaptive"] = audit.numbers(scores, truth, truth, CLASSES, options["metrics"])
+        report["adaptive"], risks = audit.numbers(scores, truth, truth, CLASSES, options["metrics"])
+        scores |= risks
+        audit.exposure(scores, truth, CLASSES, 0, 1e-5)
         if arm == "defended":
             report["non_adaptive"] = report["adaptive"]
         kept = {f"adaptive.{name}": values for name, values in scores.items()}

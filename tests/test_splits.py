@@ -11,18 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from nonmember.canaries import Canaries
 from nonmember.splits import (
     SCHEMES,
-    Canaries,
     Rows,
     SplitOptions,
     count_duplicates,
     deal,
     draw_canaries,
     half_rows,
-    load_canaries,
     load_rows,
-    save_canaries,
     save_rows,
     shadow_rows,
     spread,
@@ -289,8 +287,8 @@ def test_canaries_change_only_their_own_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(canaries.relabel(rows, np.zeros(4, np.int64)), [2, 0, 1, 0])
     np.testing.assert_array_equal(canaries.among(rows), [True, False, True, False])
     np.testing.assert_array_equal(canaries.within(np.array([8])).labels, [2])
-    save_canaries(tmp_path / "canaries.npz", canaries)
-    np.testing.assert_array_equal(load_canaries(tmp_path / "canaries.npz").rows, [3, 8])
+    canaries.save(tmp_path / "canaries.npz")
+    np.testing.assert_array_equal(Canaries.load(tmp_path / "canaries.npz").rows, [3, 8])
 
 
 def test_too_few_members_for_a_canary() -> None:

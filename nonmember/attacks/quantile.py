@@ -4,7 +4,7 @@ Paper: Bertran et al. 2023, https://arxiv.org/abs/2307.03694
 No shadows. The log-odds of the true class on samples that the attacker knows are non-members are
 regressed on what a sample looks like (its class and `View.inputs`): gradient boosting for their
 median and their `quantile_level`. Score: (log-odds − median) / (quantile − median), which is 1
-where a sample lies at that quantile of the non-members like it. The attacker's threshold is a
+where a sample lies at about that quantile of the non-members like it. The attacker's threshold is a
 number of such units; the paper fits one quantile a false positive rate instead.
 Differs: their regressor is a network on the raw input; here scikit-learn's trees, on the class's
 mean log-odds and the first principal components of the input. Learns in `score`, from
@@ -55,10 +55,13 @@ class Quantile(Attack):
         """(samples,) float64. ValueError with fewer than 50 known non-members."""
         others = self._others(view)
         odds, classes = _log_odds(others), view.logits.shape[1]
-        means = np.full(classes, odds.mean())
-        for label in np.unique(others.labels):
-            means[label] = odds[others.labels == label].mean()
-        seen, asked = _looks(others, means), _looks(view, means)
+        totals = np.bincount(others.labels, odds, classes)
+        counts = np.bincount(others.labels, minlength=classes)
+        # Shrunk to the overall mean by one sample; a known sample is left out of its own class's.
+        prior = odds.mean()
+        left = (totals[others.labels] - odds + prior) / counts[others.labels]
+        seen = _looks(others, left)
+        asked = _looks(view, ((totals + prior) / (counts + 1))[view.labels])
         levels = (0.5, self.options.quantile_level)
         median, upper = (self._regress(seen, odds, asked, level) for level in levels)
         spread = np.maximum(upper - median, 1e-3 * odds.std() + np.finfo(np.float64).tiny)
@@ -89,10 +92,10 @@ class Quantile(Attack):
 
 
 def _looks(view: View, means: np.ndarray) -> np.ndarray:
-    """(n, 1 + d): the mean log-odds of the class, and the inputs."""
+    """(n, 1 + d): the mean log-odds of the sample's class, (n,), and the inputs."""
     if view.inputs is None:
         raise ValueError("signal 'inputs' was not extracted; the attack quantile needs it")
-    return np.column_stack([means[view.labels], view.inputs])
+    return np.column_stack([means, view.inputs])
 
 
 def _log_odds(view: View) -> np.ndarray:

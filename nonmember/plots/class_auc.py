@@ -48,7 +48,7 @@ def class_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
             elinewidth=1.8,
             capsize=3,
             label=f"{arm.label}: {arm.strongest}"
-            f" (AUC {100 * arm.audit['adaptive'][arm.strongest]['auc']:.1f} % over all classes)",
+            f" (AUC {100 * arm.attacks[arm.strongest]['auc']:.1f} % over all classes)",
         )
     axes.set_xlabel("AUC on the samples of one class (bars: 95 % interval of that class)")
     title(made, _TITLE)

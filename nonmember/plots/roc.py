@@ -110,7 +110,7 @@ def _draw_curve(axes: Axes, arm: Arm, attack: str, min_false_positives: int) -> 
         linestyle="-" if strongest else "--",
         linewidth=2.2 if strongest else 1.4,
         label=f"{arm.label}: {attack}{', its strongest' if strongest else ''}"
-        f" (AUC {100 * arm.audit['adaptive'][attack]['auc']:.1f} %)",
+        f" (AUC {100 * arm.attacks[attack]['auc']:.1f} %)",
     )
 
 

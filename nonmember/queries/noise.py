@@ -1,7 +1,8 @@
 """Noisy copies at rising levels: noise_levels · noise_copies queries and one without noise.
 
 What a level i of 1 … noise_levels means depends on the data:
-  tables of zeros and ones: exactly i features of a copy, drawn without replacement, are flipped;
+  tables of zeros and ones: exactly i features of a copy (all, if there are fewer), drawn
+    without replacement, are flipped;
   byte images: Gaussian noise of deviation i · noise_step · 255, rounded to bytes from 0 to 255;
   all else: Gaussian noise of deviation i · noise_step · std, the data set's own deviation of the
     channel or feature (1 if it is not standardised).
@@ -36,15 +37,6 @@ class Noise(Query):
             0.01, gt=0, description="deviation of level 1, unless features flip"
         )
 
-    def check(self, shape: tuple[int, ...]) -> list[str]:
-        """In a table, at most as many flips as features; whether it is binary shows later."""
-        if len(shape) != 1 or self.options.noise_levels <= shape[0]:
-            return []
-        return [
-            f"attacks.noise_levels: must be at most {shape[0]}, the number of features, found "
-            f"{self.options.noise_levels}"
-        ]
-
     @property
     def width(self) -> int:
         """Two numbers a level."""
@@ -72,7 +64,7 @@ class Noise(Query):
         raw, copies = samples.inputs[row], self.options.noise_copies
         rng = np.random.default_rng([seed, int(samples.ids[row]), level])
         if samples.binary:
-            flip = torch.from_numpy(flips(rng, copies, len(raw), level))
+            flip = torch.from_numpy(flips(rng, copies, len(raw), min(level, len(raw))))
             return torch.where(flip, 1 - raw, raw)
         drawn = torch.from_numpy(rng.standard_normal((copies, *raw.shape), np.float32))
         if raw.dtype == torch.uint8 and raw.ndim == 3:

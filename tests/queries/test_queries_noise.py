@@ -154,9 +154,9 @@ def test_equals_a_loop_over_copies() -> None:
             assert found[row, 2 + level - 1] == pytest.approx(worse / 9)
 
 
-def test_more_flips_than_features_are_refused() -> None:
-    assert Noise(noise_levels=5).check((5,)) == []
-    assert Noise(noise_levels=6).check((5,)) == [
-        "attacks.noise_levels: must be at most 5, the number of features, found 6"
-    ]
-    assert Noise(noise_levels=6).check((1, 2, 2)) == []
+def test_more_flips_than_features_flip_all() -> None:
+    """A narrow table may have fewer features than there are levels."""
+    raw = torch.tensor([[0.0, 1.0, 1.0]])
+    samples = Samples(raw, np.array([0]), np.array([7]), True, (1.0,))
+    copies = Noise(noise_levels=5, noise_copies=4).noisy(samples, 0, 5, seed=0)
+    assert copies.tolist() == [[1.0, 0.0, 0.0]] * 4
