@@ -159,7 +159,10 @@ def truth(evidence: Evidence) -> Scores:
     rows = [evidence.rows(model) for model in range(evidence.models)]
     member = [evidence.membership[model, own] == 1 for model, own in enumerate(rows)]
     labels = [np.array(evidence.labels[own]) for own in rows]
+    planted = evidence.canaries
+    canaries = {} if planted is None else {"member.canaries": np.asarray(planted.member)}
     return {
+        **canaries,
         "ids.target": np.array(evidence.ids[rows[TARGET]]),
         "member.target": member[TARGET],
         "labels.target": labels[TARGET],
@@ -197,15 +200,21 @@ def exposure(
     """Who is worst off: epsilon bound, worst classes by attack, most exposed samples.
 
     scores: with `.target` and `.risk`; target: from `truth`. The highest risk over the attacks is
-    added to `scores` as `risk`. epsilon is at least that of the data, at 95 % confidence.
+    added to `scores` as `risk`. epsilon is at least what its bound says, at 95 % confidence; where
+    there are canaries, they give a second bound.
     """
     member, labels = target["member.target"], target["labels.target"]
     by_attack = {name: scores[f"{name}.target"] for name in names(scores, "target")}
     risk, attack = risks.worst_risk({name: scores[f"{name}.risk"] for name in by_attack})
     scores["risk"] = risk
-    bound = epsilon.epsilon_lower_bound(by_attack, member, delta, seed)._asdict()
+    bounds = {"epsilon": (by_attack, member)}
+    if planted := {name: scores[f"{name}.canaries"] for name in names(scores, "canaries")}:
+        bounds["epsilon_canaries"] = (planted, target["member.canaries"])
     return {
-        "epsilon": {key: _plain(value) for key, value in bound.items()},
+        **{
+            key: {k: _plain(v) for k, v in _bound(*pair, delta, seed).items()}
+            for key, pair in bounds.items()
+        },
         "classes": {
             name: risks.worst_classes(risks.per_class(values, member, labels, classes))
             for name, values in by_attack.items()
@@ -213,6 +222,10 @@ def exposure(
         "samples": risks.most_exposed(target["ids.target"], labels, member, risk, attack),
         "reliability": risks.reliability(risk, member),
     }
+
+
+def _bound(scores: Scores, member: np.ndarray, delta: float, seed: int) -> dict[str, float | str]:
+    return epsilon.epsilon_lower_bound(scores, member, delta, seed)._asdict()
 
 
 def _plain(value: float | str) -> float | str | None:

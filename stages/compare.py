@@ -1,8 +1,9 @@
 """Several defenses on the data of params.yaml, in one table. Not a stage of dvc.yaml.
 
-Run:    python -m stages.compare [NAME …] [-S section.key=value …] [--out metrics/compare]
+Run:    python -m stages.compare [NAME …] [-S section.key=value …] [--seeds N] [--out PATH]
 Reads:  params.yaml
-Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval)
+Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval) and, for several
+        seeds, metrics/compare.json (paired tests against `none`)
 
 Every defense has the keys that params.yaml gives it, and everything else alike: data, split,
 seeds, attacks. Trainings share the store with `dvc repro`, so nothing is trained twice, and a run
@@ -24,12 +25,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from nonmember import code, files, fleet, metrics, prepared, yaml12
 from nonmember.attacks import attacks
-from nonmember.audit import primary
+from nonmember.audit import headline, primary
 from nonmember.canaries import Canaries
+from nonmember.compare import across_seeds
 from nonmember.defenses import defenses
 from nonmember.params import read_yaml
 from nonmember.queries import queries
@@ -41,8 +44,8 @@ from stages._main import run
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("nn", "entropy", "modified_entropy", "grad_x_l2")
 FIELDS = (
-    "defense", "train_acc", "test_acc", "gap", "attack", "kind", "auc", "auc_low", "auc_high",
-    "advantage", "advantage_low", "advantage_high", "class_advantage", "class_advantage_low",
+    "defense", "seed", "train_acc", "test_acc", "gap", "attack", "kind", "auc", "auc_low",
+    "auc_high", "advantage", "advantage_low", "advantage_high", "class_advantage", "class_advantage_low",
     "class_advantage_high", "tpr_at_1_fpr", "tpr_at_1_fpr_low", "tpr_at_1_fpr_high",
 )  # fmt: skip
 HEAD = (
@@ -140,26 +143,48 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def audits(names: Sequence[str], params: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
-    """Each defense's place and its audit, or the message it failed with; `none` first."""
+Outcome = tuple[Place, Any]  # where, and the audit or the message it failed with
+
+
+def audits(
+    names: Sequence[str], params: dict[str, Any], seeds: int
+) -> Iterator[tuple[str, list[Outcome]]]:
+    """Each defense with its outcomes, one a seed; `none` first. Stops at a seed that fails."""
     os.environ["DVC_ROOT"] = str(ROOT)  # one store with `dvc repro`
     key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    folder = ROOT / "work" / "compare" / key
-    control = Place(folder / "none", params, "none")
-    for stage in ("config", "prepare", "split"):
-        control.stage(stage)
-    yield control, control.audit()
+    first = params.get("seed", 0)
+    settings = [{**params, "seed": seed} for seed in range(first, first + seeds)]
+    folders = [ROOT / "work" / "compare" / key / str(values["seed"]) for values in settings]
+    controls = [control(folder, values) for folder, values in zip(folders, settings, strict=True)]
+    yield "none", controls
     for name in names:
         if name == "none":
             continue
-        place = Place(folder / name, params, name)
-        for shared in ("data/prepared", "data/split", "data/signals/undefended"):
-            place.share(shared, control)
-        try:
-            place.stage("config")
-            yield place, place.audit()
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            yield place, str(error).strip().splitlines()[-1].strip()
+        found: list[Outcome] = []
+        for folder, values, (beside, _) in zip(folders, settings, controls, strict=True):
+            found.append(defended(Place(folder / name, values, name), beside))
+            if isinstance(found[-1][1], str):
+                break
+        yield name, found
+
+
+def control(folder: Path, params: dict[str, Any]) -> Outcome:
+    """The undefended arm of one seed."""
+    place = Place(folder / "none", params, "none")
+    for stage in ("config", "prepare", "split"):
+        place.stage(stage)
+    return place, place.audit()
+
+
+def defended(place: Place, beside: Place) -> Outcome:
+    """The defended arm beside its control; a failure is its last line."""
+    for shared in ("data/prepared", "data/split", "data/signals/undefended"):
+        place.share(shared, beside)
+    try:
+        place.stage("config")
+        return place, place.audit()
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return place, str(error).strip().splitlines()[-1].strip()
 
 
 def kinds(audit: Mapping[str, Any]) -> list[str]:
@@ -173,59 +198,87 @@ def highest(audit: Mapping[str, Any], kind: str) -> float | None:
     return max((max(n["advantage"], n["class_advantage"]) for n in found), default=None)
 
 
-def row(place: Place, audit: Any, base: float | None) -> list[str]:
-    """One line of the table, rates in %."""
-    if isinstance(audit, str):
-        return [place.defense, audit, *[""] * (len(HEAD) - 2)]
+def numbers(place: Place, audit: Mapping[str, Any], base: float | None) -> list[float | None]:
+    """The columns of HEAD after the name, fractions; the time as a multiple of `base` seconds."""
     model, kind = audit["model"], primary(audit)
-    adaptive = highest(audit, kind)
-    seconds = place.seconds()
+    adaptive, seconds = highest(audit, kind), place.seconds()
     auc = [audit[kind][name]["auc"] if name in audit[kind] else None for name in SHOWN]
     p1 = metrics.p1(model["test_acc"], max(adaptive or 0.0, 0.0))
-    numbers = [model["train_acc"], model["test_acc"], model["gap"], *auc, adaptive]
-    cells = [percent(value) for value in (*numbers, highest(audit, "non_adaptive"), p1)]
-    ratio = f"{seconds / base:.1f}×" if seconds and base else "–"
-    return [place.defense, *cells, ratio]
+    found = [model["train_acc"], model["test_acc"], model["gap"], *auc, adaptive]
+    ratio = seconds / base if seconds and base else None
+    return [*found, highest(audit, "non_adaptive"), p1, ratio]
+
+
+def row(name: str, outcomes: Sequence[Outcome], base: Sequence[float | None]) -> list[str]:
+    """One line of the table: means over the seeds, rates in %."""
+    if isinstance(outcomes[-1][1], str):
+        return [name, outcomes[-1][1], *[""] * (len(HEAD) - 2)]
+    table = [numbers(place, audit, b) for (place, audit), b in zip(outcomes, base, strict=True)]
+    means = [None if None in column else np.mean(column) for column in zip(*table, strict=True)]
+    ratio = "–" if means[-1] is None else f"{means[-1]:.1f}×"
+    return [name, *map(percent, means[:-1]), ratio]
+
+
+def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, Any]:
+    """Test accuracy and highest AUC minus the control's over the seeds: a paired t test."""
+    found = {}
+    for key in ("test_acc", "worst_auc"):
+        ours, theirs = (
+            [headline(audit)[key] for _, audit in side] for side in (outcomes, controls)
+        )
+        gap = across_seeds(ours, theirs)
+        values = {**gap._asdict(), "p_lower": gap.p_lower}
+        found[key] = {name: float(f"{value:.6g}") for name, value in values.items()}
+    return found
 
 
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
 
-def records(place: Place, audit: Any) -> Iterator[dict[str, Any]]:
+def records(place: Place, audit: Any, seed: int) -> Iterator[dict[str, Any]]:
     """One line an attack of the file with every interval."""
     if isinstance(audit, str):
         return
     for kind in kinds(audit):
-        for attack, numbers in audit[kind].items():
-            values = {**audit["model"], **numbers, "attack": attack, "kind": kind}
-            yield {key: values.get(key, "") for key in FIELDS} | {"defense": place.defense}
+        for attack, found in audit[kind].items():
+            values = {**audit["model"], **found, "attack": attack, "kind": kind}
+            own = {"defense": place.defense, "seed": seed}
+            yield {key: values.get(key, "") for key in FIELDS} | own
 
 
-def main(names: list[str], changes: list[str], out: str) -> None:
+def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
     chosen = names or defenses.names()
     unknown = sorted(set(chosen) - set(defenses.names()))
     if unknown:
         known = ", ".join(defenses.names())
         raise ValueError(f"unknown defense {unknown[0]!r}, known: {known}")
-    text = io.StringIO()
+    if seeds < 1:
+        raise ValueError(f"--seeds: must be at least 1, found {seeds}")
+    params, text, compared = settings(changes), io.StringIO(), {}
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    lines = [HEAD, ["---"] * len(HEAD)]
-    base = None
-    for place, audit in audits(chosen, settings(changes)):
-        base = base or place.seconds()
-        lines.append(row(place, audit, base))
-        writer.writerows(records(place, audit))
+    lines: list[Sequence[str]] = [HEAD, ["---"] * len(HEAD)]
+    for name, outcomes in audits(chosen, params, seeds):
+        if name == "none":
+            controls, base = outcomes, [place.seconds() for place, _ in outcomes]
+        elif seeds > 1 and not isinstance(outcomes[-1][1], str):
+            compared[name] = gaps(outcomes, controls)
+        lines.append(row(name, outcomes, base))
+        for seed, (place, audit) in enumerate(outcomes, params.get("seed", 0)):
+            writer.writerows(records(place, audit, seed))
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
         files.write_bytes(f"{out}.md", table.encode())
         files.write_bytes(f"{out}.csv", text.getvalue().encode())
+        if compared:
+            files.write_json(f"{out}.json", compared)
         print(" | ".join(lines[-1]), flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="defenses; default: all")
     parser.add_argument("-S", dest="changes", action="append", default=[], help="section.key=value")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from params' seed on")
     parser.add_argument("--out", default="metrics/compare", help="path without suffix")
 
 

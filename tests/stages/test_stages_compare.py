@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def table(folder: Path) -> dict[str, list[str]]:
 
 def test_one_row_a_defense_beside_the_control(place: Path) -> None:
     """The control comes first, an impossible defense says why, and the rest goes on."""
-    compare.main(["dropout", "relaxloss", "advreg"], ["split.scheme=crl"], "out")
+    compare.main(["dropout", "relaxloss", "advreg"], ["split.scheme=crl"], 1, "out")
     rows = table(place)
     assert list(rows) == ["none", "dropout", "relaxloss", "advreg"]
     assert "inference set" in rows["advreg"][0]
@@ -52,15 +53,27 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
 
 def test_a_second_time_trains_and_extracts_nothing(place: Path) -> None:
     """A run that was killed goes on where it was; the same table comes out."""
-    compare.main(["dropout"], [], "out")
+    compare.main(["dropout"], [], 1, "out")
     before, stored = table(place), set((place / "work/models").iterdir())
-    signals = [p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/data/signals/*/*.npy")]
-    compare.main(["dropout"], [], "out")
+    signals = [p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/*/data/signals/*/*.npy")]
+    compare.main(["dropout"], [], 1, "out")
     assert table(place) == before
     assert set((place / "work/models").iterdir()) == stored
     assert signals == [
-        p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/data/signals/*/*.npy")
+        p.stat().st_mtime_ns for p in place.glob("work/compare/*/*/*/data/signals/*/*.npy")
     ]
+
+
+def test_several_seeds_are_averaged_and_tested_in_pairs(place: Path) -> None:
+    compare.main(["dropout"], [], 2, "out")
+    cells = table(place)["dropout"]
+    with (place / "out.csv").open() as file:
+        records = [r for r in csv.DictReader(file) if r["defense"] == "dropout"]
+    assert {record["seed"] for record in records} == {"0", "1"}
+    tested = {record["seed"]: float(record["test_acc"]) for record in records}
+    assert float(cells[1]) == pytest.approx(100 * sum(tested.values()) / 2, abs=0.051)
+    gap = json.loads((place / "out.json").read_text())["dropout"]["test_acc"]
+    assert gap["low"] <= gap["value"] <= gap["high"]
 
 
 def test_changes_are_read_as_in_the_file(place: Path) -> None:
@@ -77,5 +90,5 @@ def test_a_change_that_is_none(place: Path, change: str) -> None:
 
 def test_an_unknown_defense_stops_before_anything_runs(place: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown defense 'crll', known: advreg"):
-        compare.main(["crll"], [], "out")
+        compare.main(["crll"], [], 1, "out")
     assert not (place / "work").exists()
