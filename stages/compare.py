@@ -45,8 +45,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("nn", "entropy", "modified_entropy", "grad_x_l2")
 FIELDS = (
     "defense", "seed", "train_acc", "test_acc", "gap", "attack", "kind", "auc", "auc_low",
-    "auc_high", "advantage", "advantage_low", "advantage_high", "class_advantage", "class_advantage_low",
-    "class_advantage_high", "tpr_at_1_fpr", "tpr_at_1_fpr_low", "tpr_at_1_fpr_high",
+    "auc_high", "advantage", "advantage_low", "advantage_high", "class_advantage",
+    "class_advantage_low", "class_advantage_high", "tpr_at_1_fpr", "tpr_at_1_fpr_low",
+    "tpr_at_1_fpr_high",
 )  # fmt: skip
 HEAD = (
     "defense", "train", "test", "gap", *(f"AUC {name}" for name in SHOWN), "adv. adaptive",
