@@ -209,7 +209,7 @@ def test_unknown_key_beside_a_wrong_one() -> None:
     assert check_fixed("shadows", {"cuont": 1, "count": 0, 7: 1}, ShadowOptions, found) is None
     assert found == [
         "shadows.cuont: unknown key (did you mean count?)",
-        "shadows.7: unknown key (known: count)",
+        "shadows.7: unknown key (known: assignment, count)",
         "shadows.count: must be at least 1, found 0",
     ]
 

@@ -94,21 +94,25 @@ def test_ctrl_c_and_kill_9_then_repro_reuses_finished_models(
 ) -> None:
     """Stopped in training, the next repro goes on; the result is that of an unbroken run.
 
-    The unbroken run used one worker in its own process, this one two: same bytes.
+    The unbroken run used one worker in its own process, this one two: same bytes. Many shadows
+    make sure that the signals arrive in the middle.
     """
     fresh.params["compute"] = {"devices": "cpu", "workers": 2, "backend": "loky"}
-    fresh.write()
+    fresh.set("shadows.count", 30)
     store = fresh.folder / "work" / "models"
     process = fresh.start("repro", "train_shadows@undefended")
-    wait_for(lambda: len(fresh.stored()) >= 1)
+    wait_for(lambda: len(fresh.stored()) >= 2)  # the target and a shadow
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "interrupted" in out.lower()
     assert "Traceback" not in out
+    begun = len(fresh.stored())
     process = fresh.start("repro", "train_shadows@undefended")
-    wait_for(lambda: len(fresh.stored()) >= 2)  # the target and a shadow
+    wait_for(lambda: len(fresh.stored()) > begun)
     kill_group(process)
+    assert len(fresh.stored()) < 31
+    fresh.set("shadows.count", 3)
     kept = {path: path.stat().st_mtime_ns for path in store.glob("*.safetensors")}
     fresh.repro()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

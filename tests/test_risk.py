@@ -36,7 +36,7 @@ def test_gaussian_risk_is_the_closed_form() -> None:
 
 def test_it_counts_shadow_scores_bin_by_bin() -> None:
     target, shadow = scored(0, n=50), scored(1, n=300)
-    got = risks(target, shadow, bins=4, min_class_samples=10)
+    got = risks(target, shadow, bins=4, min_class_samples=10, min_bin_samples=20)
     for label in range(CLASSES):
         rows = shadow.labels == label
         known, member = shadow.scores[rows], shadow.member[rows]
