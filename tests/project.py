@@ -73,7 +73,7 @@ class Project:
         return subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments],
             cwd=self.folder, env=self.environment, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_heed_ctrl_c,
         )  # fmt: skip
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
@@ -96,6 +96,11 @@ class Project:
     def stored(self) -> set[str]:
         """Fingerprints of the finished models in the store."""
         return {path.stem for path in (self.folder / "work" / "models").glob("*.safetensors")}
+
+
+def _heed_ctrl_c() -> None:
+    """In the child: a shell that starts the tests in the background has it ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ran(output: str) -> set[str]:
