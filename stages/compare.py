@@ -133,12 +133,16 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
     for change in changes:
         key, equals, value = change.partition("=")
         section, _, name = key.partition(".")
-        if not equals or section not in params:
+        if not equals or section not in params or isinstance(params[section], dict) != bool(name):
             raise ValueError(f"-S {change}: must be section.key=value or seed=value")
+        try:
+            new = yaml12.load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"-S {change}: the value is no YAML ({error.args[0]})") from error
         if name:
-            params[section][name] = yaml12.load(value)
+            params[section][name] = new
         else:
-            params[section] = yaml12.load(value)
+            params[section] = new
     dataset = params["dataset"]
     dataset["path"] = str(Path(dataset.get("path", "data/raw")).resolve())
     return params

@@ -82,10 +82,15 @@ def test_changes_are_read_as_in_the_file(place: Path) -> None:
     assert params["train"]["lr"] == {0: 0.1, 2: 0.01}
 
 
-@pytest.mark.parametrize("change", ["seed", "nowhere.key=1", "=3"])
+@pytest.mark.parametrize("change", ["seed", "nowhere.key=1", "=3", "seed.x=1", "train=3"])
 def test_a_change_that_is_none(place: Path, change: str) -> None:
     with pytest.raises(ValueError, match=r"must be section\.key=value"):
         compare.settings([change])
+
+
+def test_a_value_that_is_no_yaml_is_named(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"-S train\.lr=\[1: the value is no YAML"):
+        compare.settings(["train.lr=[1"])
 
 
 def test_an_unknown_defense_stops_before_anything_runs(place: Path) -> None:
