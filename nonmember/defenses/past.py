@@ -81,7 +81,7 @@ class PAST(Defense):
         past_alpha: float = Field(2.5, ge=0, description="focus on sensitive weights; 0: plain l1")
         past_epochs: int = Field(20, ge=1, description="tuning epochs (CIFAR-10 50)")
         past_lr: float = Field(0.01, gt=0, description="first learning rate of tuning, cosine to 0")
-        past_refresh: int = Field(2, ge=1, description="steps between two computations of γ")
+        past_refresh: int = Field(4, ge=1, description="steps between two computations of γ")
         past_weights: Literal["adaptive", "uniform"] = Field(
             "adaptive", description="uniform: γ = 1 (ablation)"
         )
