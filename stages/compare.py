@@ -2,8 +2,9 @@
 
 Run:    python -m stages.compare [NAME …] [-S section.key=value …] [--seeds N] [--out PATH]
 Reads:  params.yaml
-Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval) and, for several
-        seeds, metrics/compare.json (paired tests against `none`)
+Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval),
+        metrics/compare.png (attack against accuracy and against the spread of the losses) and, for
+        several seeds, metrics/compare.json (paired tests against `none`)
 
 Every defense has the keys that params.yaml gives it, and everything else alike: data, split,
 seeds, attacks. Trainings share the store with `dvc repro`, so nothing is trained twice, and a run
@@ -35,6 +36,7 @@ from nonmember.canaries import Canaries
 from nonmember.compare import across_seeds
 from nonmember.defenses import defenses
 from nonmember.params import read_yaml
+from nonmember.plots.tradeoff import Point, tradeoff
 from nonmember.queries import queries
 from nonmember.splits import load_rows
 from nonmember.tasks import make_task
@@ -44,8 +46,8 @@ from stages._main import run
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("nn", "entropy", "modified_entropy", "grad_x_l2")
 FIELDS = (
-    "defense", "seed", "train_acc", "test_acc", "gap", "attack", "kind", "auc", "auc_low",
-    "auc_high", "advantage", "advantage_low", "advantage_high", "class_advantage",
+    "defense", "seed", "train_acc", "test_acc", "gap", "train_loss_var", "attack", "kind", "auc",
+    "auc_low", "auc_high", "advantage", "advantage_low", "advantage_high", "class_advantage",
     "class_advantage_low", "class_advantage_high", "tpr_at_1_fpr", "tpr_at_1_fpr_low",
     "tpr_at_1_fpr_high",
 )  # fmt: skip
@@ -237,6 +239,24 @@ def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, 
     return found
 
 
+def point(name: str, outcomes: Sequence[Outcome]) -> Point:
+    """A defense in the picture: means over the seeds, of the interval's ends too."""
+    strongest = [
+        max(audit[primary(audit)].values(), key=lambda numbers: numbers["auc"])
+        for _, audit in outcomes
+    ]
+    models = [audit["model"] for _, audit in outcomes]
+    return Point(
+        name=name,
+        test_acc=float(np.mean([model["test_acc"] for model in models])),
+        loss_var=float(np.mean([model["train_loss_var"] for model in models])),
+        **{
+            key: float(np.mean([n[key] for n in strongest]))
+            for key in ("auc", "auc_low", "auc_high")
+        },
+    )
+
+
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
@@ -261,6 +281,7 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
     if seeds < 1:
         raise ValueError(f"--seeds: must be at least 1, found {seeds}")
     params, text, compared = settings(changes), io.StringIO(), {}
+    points: list[Point] = []
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     lines: list[Sequence[str]] = [HEAD, ["---"] * len(HEAD)]
@@ -270,6 +291,8 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
         elif seeds > 1 and not isinstance(outcomes[-1][1], str):
             compared[name] = gaps(outcomes, controls)
         lines.append(row(name, outcomes, base))
+        if not isinstance(outcomes[-1][1], str):
+            points.append(point(name, outcomes))
         for seed, (place, audit) in enumerate(outcomes, params.get("seed", 0)):
             writer.writerows(records(place, audit, seed))
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -278,6 +301,7 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
         if compared:
             files.write_json(f"{out}.json", compared)
         print(" | ".join(lines[-1]), flush=True)
+    files.write_bytes(f"{out}.png", tradeoff(points))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

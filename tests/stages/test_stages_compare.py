@@ -49,6 +49,8 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
         ("relaxloss", "adaptive"), ("relaxloss", "non_adaptive"),
     }  # fmt: skip
     assert all(float(r["auc_low"]) <= float(r["auc"]) <= float(r["auc_high"]) for r in records)
+    assert all(float(r["train_loss_var"]) > 0 for r in records)
+    assert (place / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_second_time_trains_and_extracts_nothing(place: Path) -> None:

@@ -1,0 +1,51 @@
+"""The picture of several defenses: who is on the front, the correlation, where the names go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nonmember.plots import tradeoff
+from nonmember.plots.tradeoff import Point, front, spearman
+
+
+def point(name: str, test_acc: float, auc: float, loss_var: float = 1.0) -> Point:
+    return Point(name, test_acc, auc, auc - 0.01, auc + 0.01, loss_var)
+
+
+def test_the_front_is_what_no_other_beats_in_both() -> None:
+    points = [
+        point("none", 0.80, 0.80), point("better", 0.82, 0.70), point("dear", 0.70, 0.60),
+        point("twin", 0.82, 0.70), point("worse", 0.69, 0.61),
+    ]  # fmt: skip
+    assert [p.name for p in front(points)] == ["better", "dear", "twin"]
+
+
+def test_the_correlation_is_scipys_with_an_interval_round_it() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    y = x + rng.normal(size=20)
+    rho, low, high = spearman(list(x), list(y))
+    assert rho == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert -1 < low < rho < high < 1
+    assert spearman(list(x), list(-y))[0] == pytest.approx(-rho)
+    with pytest.raises(ValueError, match="five pairs"):
+        spearman([1, 2, 3, 4], [1, 2, 3, 4])
+
+
+def test_the_interval_covers_the_true_rank_correlation() -> None:
+    """Normal pairs of correlation r have Spearman's 6/pi asin(r/2)."""
+    rng, r, hits = np.random.default_rng(0), 0.6, 0
+    truth = 6 / np.pi * np.arcsin(r / 2)
+    for _ in range(400):
+        x, z = rng.normal(size=(2, 25))
+        _, low, high = spearman(list(x), list(r * x + np.sqrt(1 - r * r) * z))
+        hits += low <= truth <= high
+    assert hits / 400 > 0.92
+
+
+def test_the_same_points_give_the_same_bytes_and_crowds_are_drawn() -> None:
+    crowd = [point(f"defense_{i}", 0.8 + i * 1e-4, 0.75, 10.0 ** -(i % 4)) for i in range(30)]
+    assert tradeoff.tradeoff(crowd) == tradeoff.tradeoff(crowd)
+    assert tradeoff.tradeoff(crowd[:1]).startswith(b"\x89PNG")
