@@ -1,14 +1,17 @@
 """Several defenses on the data of params.yaml, in one table. Not a stage of dvc.yaml.
 
-Run:    python -m stages.compare [NAME …] [-S section.key=value …] [--seeds N] [--out PATH]
+Run:    python -m stages.compare [NAME[:key=value,value…] …] [-S section.key=value …] [--seeds N]
+        [--out PATH]
 Reads:  params.yaml
 Writes: metrics/compare.md (the table), metrics/compare.csv (with every interval),
         metrics/compare.png (attack against accuracy and against the spread of the losses) and, for
         several seeds, metrics/compare.json (paired tests against `none`)
 
 Every defense has the keys that params.yaml gives it, and everything else alike: data, split,
-seeds, attacks. Trainings share the store with `dvc repro`, so nothing is trained twice, and a run
-that was killed goes on where it was. A defense that cannot run is a row that says why.
+seeds, attacks. `crl:alpha_rce=0.6,1.0` makes two rows, a curve in the picture; several keys
+(`crl:alpha_rce=0.6,1.0:lambda_rcl=0.1`) go through all combinations. Trainings share the store
+with `dvc repro`, so nothing is trained twice, and a run that was killed goes on where it was. A
+defense that cannot run is a row that says why.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +62,59 @@ HEAD = (
 )  # fmt: skip
 
 
-class Place:
-    """A folder where the stages run for one defense, beside the others' under `work/compare`."""
+@dataclass(frozen=True)
+class Entry:
+    """One row: a defense and the keys in which it differs from params.yaml."""
 
-    def __init__(self, folder: Path, params: dict[str, Any], defense: str) -> None:
-        self.folder, self.defense = folder, defense
-        self.arm = "undefended" if defense == "none" else "defended"
+    defense: str
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.defense, *(f"{key}={value}" for key, value in self.changes)])
+
+    @property
+    def folder(self) -> str:
+        """A name for its folder."""
+        if not self.changes:
+            return self.defense
+        digest = hashlib.sha256(str(self).encode()).hexdigest()[:12]
+        return f"{self.defense}-{digest}"
+
+
+def entries(text: str) -> list[Entry]:
+    """`crl:alpha_rce=0.6,1.0` -> its rows. ValueError naming what is unknown."""
+    name, *settings = text.split(":")
+    if name not in defenses.names():
+        raise ValueError(f"unknown defense {name!r}, known: {', '.join(defenses.names())}")
+    cls, keys, values = defenses.get(name), [], []
+    for setting in settings:
+        key, equals, several = setting.partition("=")
+        # The base's keys apply to a defense on top of another.
+        if not equals or not (key in cls.Options.model_fields or cls.base_key):
+            known = ", ".join(cls.Options.model_fields) or "none"
+            raise ValueError(f"{text}: must be {name}:key=value,value…, keys of {name}: {known}")
+        keys.append(key)
+        values.append([parsed(value, text) for value in several.split(",")])
+    return [Entry(name, tuple(zip(keys, chosen, strict=True))) for chosen in product(*values)]
+
+
+def parsed(value: str, source: str) -> Any:
+    """A value as params.yaml would have it; ValueError naming where it stands."""
+    try:
+        return yaml12.load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source}: the value is no YAML ({error.args[0]})") from error
+
+
+class Place:
+    """A folder where the stages run for one row, beside the others' under `work/compare`."""
+
+    def __init__(self, folder: Path, params: dict[str, Any], entry: Entry) -> None:
+        self.folder, self.entry = folder, entry
+        self.arm = "undefended" if entry.defense == "none" else "defended"
         folder.mkdir(parents=True, exist_ok=True)
         changed = copy.deepcopy(params)
-        changed["defense"]["name"] = defense
+        changed["defense"] |= {**dict(entry.changes), "name": entry.defense}
         files.write_bytes(folder / "params.yaml", yaml.safe_dump(changed, sort_keys=False).encode())
 
     def share(self, name: str, source: Place) -> None:
@@ -137,10 +186,7 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
         section, _, name = key.partition(".")
         if not equals or section not in params or isinstance(params[section], dict) != bool(name):
             raise ValueError(f"-S {change}: must be section.key=value or seed=value")
-        try:
-            new = yaml12.load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"-S {change}: the value is no YAML ({error.args[0]})") from error
+        new = parsed(value, f"-S {change}")
         if name:
             params[section][name] = new
         else:
@@ -150,34 +196,35 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
     return params
 
 
+CONTROL = Entry("none")
 Outcome = tuple[Place, Any]  # where, and the audit or the message it failed with
 
 
 def audits(
-    names: Sequence[str], params: dict[str, Any], seeds: int
-) -> Iterator[tuple[str, list[Outcome]]]:
-    """Each defense with its outcomes, one a seed; `none` first. Stops at a seed that fails."""
+    chosen: Sequence[Entry], params: dict[str, Any], seeds: int
+) -> Iterator[tuple[Entry, list[Outcome]]]:
+    """Each row with its outcomes, one a seed; `none` first. Stops at a seed that fails."""
     os.environ["DVC_ROOT"] = str(ROOT)  # one store with `dvc repro`
     key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:12]
     first = params.get("seed", 0)
     settings = [{**params, "seed": seed} for seed in range(first, first + seeds)]
     folders = [ROOT / "work" / "compare" / key / str(values["seed"]) for values in settings]
     controls = [control(folder, values) for folder, values in zip(folders, settings, strict=True)]
-    yield "none", controls
-    for name in names:
-        if name == "none":
+    yield CONTROL, controls
+    for entry in chosen:
+        if entry == CONTROL:
             continue
         found: list[Outcome] = []
         for folder, values, (beside, _) in zip(folders, settings, controls, strict=True):
-            found.append(defended(Place(folder / name, values, name), beside))
+            found.append(defended(Place(folder / entry.folder, values, entry), beside))
             if isinstance(found[-1][1], str):
                 break
-        yield name, found
+        yield entry, found
 
 
 def control(folder: Path, params: dict[str, Any]) -> Outcome:
     """The undefended arm of one seed."""
-    place = Place(folder / "none", params, "none")
+    place = Place(folder / CONTROL.folder, params, CONTROL)
     for stage in ("config", "prepare", "split"):
         place.stage(stage)
     return place, place.audit()
@@ -216,14 +263,14 @@ def numbers(place: Place, audit: Mapping[str, Any], base: float | None) -> list[
     return [*found, highest(audit, "non_adaptive"), p1, ratio]
 
 
-def row(name: str, outcomes: Sequence[Outcome], base: Sequence[float | None]) -> list[str]:
+def row(entry: Entry, outcomes: Sequence[Outcome], base: Sequence[float | None]) -> list[str]:
     """One line of the table: means over the seeds, rates in %."""
     if isinstance(outcomes[-1][1], str):
-        return [name, outcomes[-1][1], *[""] * (len(HEAD) - 2)]
+        return [str(entry), outcomes[-1][1], *[""] * (len(HEAD) - 2)]
     table = [numbers(place, audit, b) for (place, audit), b in zip(outcomes, base, strict=True)]
     means = [None if None in column else np.mean(column) for column in zip(*table, strict=True)]
     ratio = "–" if means[-1] is None else f"{means[-1]:.1f}×"
-    return [name, *map(percent, means[:-1]), ratio]
+    return [str(entry), *map(percent, means[:-1]), ratio]
 
 
 def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, Any]:
@@ -239,15 +286,16 @@ def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, 
     return found
 
 
-def point(name: str, outcomes: Sequence[Outcome]) -> Point:
-    """A defense in the picture: means over the seeds, of the interval's ends too."""
+def point(entry: Entry, outcomes: Sequence[Outcome]) -> Point:
+    """A row in the picture: means over the seeds, of the interval's ends too."""
     strongest = [
         max(audit[primary(audit)].values(), key=lambda numbers: numbers["auc"])
         for _, audit in outcomes
     ]
     models = [audit["model"] for _, audit in outcomes]
     return Point(
-        name=name,
+        name=str(entry),
+        family=entry.defense,
         test_acc=float(np.mean([model["test_acc"] for model in models])),
         loss_var=float(np.mean([model["train_loss_var"] for model in models])),
         **{
@@ -268,16 +316,12 @@ def records(place: Place, audit: Any, seed: int) -> Iterator[dict[str, Any]]:
     for kind in kinds(audit):
         for attack, found in audit[kind].items():
             values = {**audit["model"], **found, "attack": attack, "kind": kind}
-            own = {"defense": place.defense, "seed": seed}
+            own = {"defense": str(place.entry), "seed": seed}
             yield {key: values.get(key, "") for key in FIELDS} | own
 
 
 def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
-    chosen = names or defenses.names()
-    unknown = sorted(set(chosen) - set(defenses.names()))
-    if unknown:
-        known = ", ".join(defenses.names())
-        raise ValueError(f"unknown defense {unknown[0]!r}, known: {known}")
+    chosen = [entry for name in names or defenses.names() for entry in entries(name)]
     if seeds < 1:
         raise ValueError(f"--seeds: must be at least 1, found {seeds}")
     params, text, compared = settings(changes), io.StringIO(), {}
@@ -285,14 +329,14 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     lines: list[Sequence[str]] = [HEAD, ["---"] * len(HEAD)]
-    for name, outcomes in audits(chosen, params, seeds):
-        if name == "none":
+    for entry, outcomes in audits(chosen, params, seeds):
+        if entry == CONTROL:
             controls, base = outcomes, [place.seconds() for place, _ in outcomes]
         elif seeds > 1 and not isinstance(outcomes[-1][1], str):
-            compared[name] = gaps(outcomes, controls)
-        lines.append(row(name, outcomes, base))
+            compared[str(entry)] = gaps(outcomes, controls)
+        lines.append(row(entry, outcomes, base))
         if not isinstance(outcomes[-1][1], str):
-            points.append(point(name, outcomes))
+            points.append(point(entry, outcomes))
         for seed, (place, audit) in enumerate(outcomes, params.get("seed", 0)):
             writer.writerows(records(place, audit, seed))
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -305,7 +349,7 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="defenses; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME[:key=value,…]", help="default: all")
     parser.add_argument("-S", dest="changes", action="append", default=[], help="section.key=value")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from params' seed on")
     parser.add_argument("--out", default="metrics/compare", help="path without suffix")

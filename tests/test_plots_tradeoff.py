@@ -11,7 +11,7 @@ from nonmember.plots.tradeoff import Point, front, spearman
 
 
 def point(name: str, test_acc: float, auc: float, loss_var: float = 1.0) -> Point:
-    return Point(name, test_acc, auc, auc - 0.01, auc + 0.01, loss_var)
+    return Point(name, name, test_acc, auc, auc - 0.01, auc + 0.01, loss_var)
 
 
 def test_the_front_is_what_no_other_beats_in_both() -> None:

@@ -20,10 +20,11 @@ _OTHER = "#666666"
 
 @dataclass(frozen=True)
 class Point:
-    """A defense: test accuracy, the highest AUC of its own (adaptive) attackers with its interval,
-    and the variance of its members' losses, nats²."""
+    """A model: its label and defense, test accuracy, the highest AUC of its own (adaptive)
+    attackers with its interval, and the variance of its members' losses, nats²."""
 
     name: str
+    family: str
     test_acc: float
     auc: float
     auc_low: float
@@ -36,6 +37,7 @@ def tradeoff(points: Sequence[Point]) -> bytes:
     (RelaxLoss, appendix C.2) with Spearman's rank correlation over the defenses.
 
     Blue: no other is both more accurate and harder to attack. Orange: the undefended control.
+    Lines join the settings of one defense, in the order given.
     """
     with style():
         made, axes = figure(11, rows=2)
@@ -104,6 +106,9 @@ def _colour(name: str, best: set[str]) -> str:
 
 
 def _draw(axis: Axes, points: Sequence[Point], best: set[str], key: str) -> None:
+    for family in dict.fromkeys(p.family for p in points):
+        own = [p for p in points if p.family == family]
+        axis.plot([getattr(p, key) for p in own], [p.auc for p in own], color="#bbbbbb", zorder=1)
     for p in points:
         axis.errorbar(
             getattr(p, key), p.auc, yerr=[[p.auc - p.auc_low], [p.auc_high - p.auc]],

@@ -53,6 +53,34 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
     assert (place / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_settings_of_one_defense_are_rows_of_their_own(place: Path) -> None:
+    compare.main(["none", "dropout:dropout_p=0.1,0.9", "dropout"], ["shadows.count=1"], 1, "out")
+    assert list(table(place)) == [
+        "none",
+        "dropout dropout_p=0.1",
+        "dropout dropout_p=0.9",
+        "dropout",
+    ]
+    recipes = place.glob("work/compare/*/*/dropout*/data/config/defended.json")
+    found = {json.loads(path.read_text())["defense"]["dropout_p"] for path in recipes}
+    assert found == {0.1, 0.5, 0.9}
+
+
+def test_several_keys_go_through_all_combinations() -> None:
+    found = compare.entries("crl:alpha_rce=0.6,1e0:lambda_rcl=0,1")
+    assert [dict(entry.changes) for entry in found] == [
+        {"alpha_rce": a, "lambda_rcl": b} for a in (0.6, 1.0) for b in (0, 1)
+    ]
+    assert len({entry.folder for entry in found}) == 4
+    assert compare.entries("past:dropout_p=0.3")[0].changes == (("dropout_p", 0.3),)
+
+
+@pytest.mark.parametrize("text", ["crl:dropout_p=1", "crl:alpha_rce", "none:alpha_rce=1", "crl:"])
+def test_a_key_that_the_defense_has_not(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be (crl|none):key=value,value…, keys of"):
+        compare.entries(text)
+
+
 def test_a_second_time_trains_and_extracts_nothing(place: Path) -> None:
     """A run that was killed goes on where it was; the same table comes out."""
     compare.main(["dropout"], [], 1, "out")
