@@ -57,8 +57,8 @@ FIELDS = (
     "tpr_at_1_fpr_high",
 )  # fmt: skip
 HEAD = (
-    "defense", "train", "test", "gap", *(f"AUC {name}" for name in SHOWN), "adv. adaptive",
-    "adv. non-adaptive", "P1", "time",
+    "defense", "train", "test", "gap", *(f"AUC {name}" for name in SHOWN), "AUC worst", "attack",
+    "TPR at 1 % FPR", "adv. adaptive", "adv. non-adaptive", "P1", "time",
 )  # fmt: skip
 
 
@@ -252,15 +252,28 @@ def highest(audit: Mapping[str, Any], kind: str) -> float | None:
     return max((max(n["advantage"], n["class_advantage"]) for n in found), default=None)
 
 
+def worst(audit: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The attack with the highest AUC, of every kind of attacker, and its numbers."""
+    found = [(name, n) for kind in kinds(audit) for name, n in audit[kind].items()]
+    return max(found, key=lambda item: float(item[1]["auc"]))
+
+
+def found_at_1_fpr(audit: Mapping[str, Any]) -> float | None:
+    """The highest TPR at 1 % FPR of any attack; None if no attack supports one."""
+    rates = [n["tpr_at_1_fpr"] for kind in kinds(audit) for n in audit[kind].values()]
+    return max((rate for rate in rates if not isinstance(rate, str)), default=None)
+
+
 def numbers(place: Place, audit: Mapping[str, Any], base: float | None) -> list[float | None]:
-    """The columns of HEAD after the name, fractions; the time as a multiple of `base` seconds."""
+    """The columns of HEAD but the names, fractions; the time as a multiple of `base` seconds."""
     model, kind = audit["model"], primary(audit)
     adaptive, seconds = highest(audit, kind), place.seconds()
     auc = [audit[kind][name]["auc"] if name in audit[kind] else None for name in SHOWN]
     p1 = metrics.p1(model["test_acc"], max(adaptive or 0.0, 0.0))
-    found = [model["train_acc"], model["test_acc"], model["gap"], *auc, adaptive]
+    found = [model["train_acc"], model["test_acc"], model["gap"], *auc]
+    found += [worst(audit)[1]["auc"], found_at_1_fpr(audit)]
     ratio = seconds / base if seconds and base else None
-    return [*found, highest(audit, "non_adaptive"), p1, ratio]
+    return [*found, adaptive, highest(audit, "non_adaptive"), p1, ratio]
 
 
 def row(entry: Entry, outcomes: Sequence[Outcome], base: Sequence[float | None]) -> list[str]:
@@ -270,7 +283,10 @@ def row(entry: Entry, outcomes: Sequence[Outcome], base: Sequence[float | None])
     table = [numbers(place, audit, b) for (place, audit), b in zip(outcomes, base, strict=True)]
     means = [None if None in column else np.mean(column) for column in zip(*table, strict=True)]
     ratio = "–" if means[-1] is None else f"{means[-1]:.1f}×"
-    return [str(entry), *map(percent, means[:-1]), ratio]
+    cells = [str(entry), *map(percent, means[:-1]), ratio]
+    attacked = dict.fromkeys(worst(audit)[0] for _, audit in outcomes)
+    cells.insert(HEAD.index("attack"), ", ".join(attacked))
+    return cells
 
 
 def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, Any]:
@@ -288,10 +304,7 @@ def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, 
 
 def point(entry: Entry, outcomes: Sequence[Outcome]) -> Point:
     """A row in the picture: means over the seeds, of the interval's ends too."""
-    strongest = [
-        max(audit[primary(audit)].values(), key=lambda numbers: numbers["auc"])
-        for _, audit in outcomes
-    ]
+    strongest = [worst(audit)[1] for _, audit in outcomes]
     models = [audit["model"] for _, audit in outcomes]
     return Point(
         name=str(entry),

@@ -20,8 +20,8 @@ _OTHER = "#666666"
 
 @dataclass(frozen=True)
 class Point:
-    """A model: its label and defense, test accuracy, the highest AUC of its own (adaptive)
-    attackers with its interval, and the variance of its members' losses, nats²."""
+    """A model: its label and defense, test accuracy, the highest AUC of any attack with its
+    interval, and the variance of its members' losses, nats²."""
 
     name: str
     family: str

@@ -41,7 +41,7 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
         assert train - test == pytest.approx(gap, abs=0.11)
         assert rows[name][-1].endswith("×")
     assert rows["none"][-1] == "1.0×"
-    assert rows["none"][8] == "–"  # nobody is less adaptive than the control's attacker
+    assert rows["none"][11] == "–"  # nobody is less adaptive than the control's attacker
     with (place / "out.csv").open() as file:
         records = list(csv.DictReader(file))
     assert {(r["defense"], r["kind"]) for r in records} == {
@@ -50,6 +50,12 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
     }  # fmt: skip
     assert all(float(r["auc_low"]) <= float(r["auc"]) <= float(r["auc_high"]) for r in records)
     assert all(float(r["train_loss_var"]) > 0 for r in records)
+    for name, cells in rows.items():
+        own = {r["attack"]: float(r["auc"]) for r in records if r["defense"] == name}
+        if own:
+            highest = max(float(r["auc"]) for r in records if r["defense"] == name)
+            assert float(cells[7]) == pytest.approx(100 * highest, abs=0.051)
+            assert cells[8] in own
     assert (place / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
