@@ -1,11 +1,14 @@
-# The commands of the README: `make repro`, `make test` and `make doctor`.
+# The commands of the README: `make install`, `make repro`, `make test` and `make doctor`.
+# `make clean-models` forgets every finished training.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test check doctor clean
+.PHONY: install repro test check doctor clean clean-models
+
+install: $(VENV)/installed
 
 repro: $(VENV)/installed
 	@$(BIN)/dvc repro && $(BIN)/python -m stages.show
@@ -35,4 +38,7 @@ check: $(VENV)/installed-test
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) work dvc_plots
+	rm -rf $(VENV) dvc_plots
+
+clean-models:
+	rm -rf work

@@ -31,25 +31,33 @@ from nonmember.attacks.rmia import share_beaten
 from nonmember.evidence import View
 from nonmember.queries import queries
 
-LEARNING = ("nn",)  # attacks that fit, timed on request
+LEARNING = ("nn",)  # timed on request
 
 
 def make_view(
-    samples: int, classes: int, seed: int, reference: Sequence[View] | None = None
+    samples: int,
+    classes: int,
+    seed: int,
+    reference: Sequence[View] | None = None,
+    public: Sequence[View] = (),
 ) -> View:
-    """A model that knows its members a little better than the rest."""
+    """A model that knows its members a little better than the rest.
+
+    public: what the attack quantile learns from.
+    """
     labels = np.random.default_rng(0).integers(classes, size=samples)
     rng = np.random.default_rng(seed + 1)
     member = rng.random(samples) < 0.5
     logits = rng.normal(size=(samples, classes)).astype(np.float32)
     logits[np.arange(samples), labels] += 4 + 2 * member
-    needs = {signal for _, attack in attacks for signal in attack.needs} - {"logits"}
+    needs = {signal for _, attack in attacks for signal in attack.needs} - {"logits", "inputs"}
     signals = {name: rng.exponential(2 - member).astype(np.float32) for name in sorted(needs)}
     for name, options in (item for _, attack in attacks for item in attack().queries().items()):
         width = queries.get(name)(**options).width
         shares = rng.random((samples, width)) + 0.1 * member[:, None]
         signals[name] = (shares / 1.1).astype(np.float32)
-    return View(np.arange(samples), labels, logits, signals, member, reference)
+    inputs = rng.normal(size=(samples, 32)).astype(np.float32)
+    return View(np.arange(samples), labels, logits, signals, member, reference, inputs, public)
 
 
 def seconds(part: str, call: Callable[[], Any]) -> Any:
@@ -127,7 +135,8 @@ def twins() -> None:
 
 def main(samples: int, classes: int, nn: bool) -> None:
     reference = [make_view(samples, classes, seed) for seed in (3, 4, 5)]
-    target, shadow = (make_view(samples, classes, seed, reference) for seed in (0, 1))
+    others = [[make_view(samples // 4, classes, seed)] for seed in (6, 7)]
+    target, shadow = (make_view(samples, classes, i, reference, others[i]) for i in (0, 1))
     start = time.perf_counter()
     seconds("log-softmax, 2 models", lambda: (target.log_probs, shadow.log_probs))
     seconds("log-softmax, 3 reference models", lambda: [view.log_probs for view in reference])

@@ -6,9 +6,9 @@ Prints: the ratio of every defense, median over `--repeats`; updates docs/costs.
 
 Each repeat times `none` and the defense one after the other on one thread and takes the ratio of
 their processor times; models that a defense needs first count in full. Ten epochs stand for a
-hundred, so the tuning epochs of PAST are cut alike (2 for 20). The shipped net is so small that a
-hundred operations on a batch take as long as a third of its step, so a loss of many small ones
-weighs more here than on any larger net.
+hundred, so other numbers of epochs are cut alike (PAST tunes for 2 instead of 20). The shipped net
+is so small that a hundred operations on a batch take as long as a third of its step, so a loss of
+many small ones weighs more here than on any larger net.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from nonmember.defenses import defenses
 from nonmember.training import Task, Trained, TrainOptions, train
 
 COSTS = Path(__file__).parent.parent / "docs" / "costs.json"
-SCALED = {"past": {"past_epochs": 2}}
+SCALED = {
+    "past": {"past_epochs": 2},
+    "early_stopping": {"stop_epoch": 1},
+    "memguard": {"memguard_epochs": 2},
+}
 WIDTHS = [256, 128]
 
 
