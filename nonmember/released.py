@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nonmember import fleet, prepared, signals
+from nonmember import files, fleet, prepared, signals
 from nonmember.queries import Query, Samples
+from nonmember.splits import load_rows
+from nonmember.tasks import make_task
 from nonmember.training import Task, restore
 
 LAYER_BYTES = 4 * 2**20  # of a batch's largest layer: more leaves a core's cache and is slower
@@ -27,6 +29,22 @@ class Released:
         trained = fleet.load(weights)
         self.model = restore(task, trained, self.data, device)
         self._defense, self._extras = task.build_defense(), trained.extras
+
+    @classmethod
+    def of_run(
+        cls, arm: str = "defended", folder: Path | str = ".", device: str = "cpu"
+    ) -> Released:
+        """The target that `dvc repro` trained in the repository at `folder`.
+
+        `answer` then takes raw inputs as in data/prepared and gives the logits that the defense
+        releases. FileNotFoundError if nothing was trained there.
+        """
+        place = Path(folder).resolve()
+        [rows] = load_rows(place / "data/split/target.npz")
+        recipe = files.read_json(place / f"data/config/{arm}.json")
+        data = place / "data/prepared"
+        task = make_task(recipe, rows, prepared.load(data), arm, 0)
+        return cls(task, place / f"models/{arm}/target.safetensors", data, device)
 
     def look(
         self, rows: np.ndarray, labels: np.ndarray, names: Sequence[str]

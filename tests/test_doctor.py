@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,8 +154,8 @@ def test_a_run_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_one_failure_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    findings = [SimpleNamespace(check=c, well=c == "a", words="w") for c in "ab"]
+    findings = [doctor.Finding(c, c != "b", "w", note=c == "c") for c in "abc"]
     monkeypatch.setattr(doctor, "examine", lambda folder: iter(findings))
     said: list[str] = []
     assert not doctor.run(None, said.append)
-    assert said == ["ok   a: w", "FAIL b: w", "2 checks, 1 failed: b"]
+    assert said == ["ok   a: w", "FAIL b: w", "note c: w", "3 checks, 1 failed: b"]

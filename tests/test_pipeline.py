@@ -6,12 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from project import ROOT, Project, kill_group, ran, wait_for
 
 from nonmember.code import imported
 from nonmember.files import read_json
+from nonmember.released import Released
 
 ARMS = ("undefended", "defended")
 PARTS = ("datasets", "architectures", "defenses", "attacks", "queries", "plots")
@@ -30,6 +32,18 @@ def test_everything_is_there_after_one_repro(finished: Project) -> None:
     assert set(summary) == set(ARMS)
     assert {"train_acc", "test_acc", "worst_auc", "worst_auc_attack", "worst_advantage", "p1",
             "members", "non_members"} <= set(summary["defended"])  # fmt: skip
+
+
+def test_the_target_of_a_run_answers_as_it_was_audited(finished: Project) -> None:
+    """What the README says to load is what the attacks saw."""
+    for arm in ARMS:
+        signals = finished.folder / f"data/signals/{arm}"
+        model = Released.of_run(arm, finished.folder)
+        inputs, _ = model.data.take(np.load(signals / "sample_ids.npy"))
+        found, seen = model.answer(inputs), np.load(signals / "logits.npy")[0]
+        np.testing.assert_allclose(found, seen, rtol=1e-4, atol=1e-5)
+    with pytest.raises(FileNotFoundError):
+        Released.of_run("defended", finished.folder / "nowhere")
 
 
 def test_nothing_changed_nothing_runs(finished: Project) -> None:
