@@ -24,6 +24,8 @@ from nonmember.metrics import Scored
 
 Scores = dict[str, np.ndarray]
 PARTS = ("target", "risk")
+KINDS = ("adaptive", "non_adaptive", "partial")
+FOLDS = 3  # of the shadows, to score them with attacks that learned from the others
 
 
 def primary(report: Mapping[str, Any]) -> str:
@@ -65,20 +67,20 @@ def _of_shadows(
 ) -> Scores:
     """`<attack>.shadows`: scores of the known models, for thresholds and risks.
 
-    An attack that learns does better on what it has learned from, so it is fitted on half of the
-    models and scores the other, and the reverse; with a single model there is no other.
+    An attack that learns does better on what it has learned from, so the models are cut into FOLDS
+    parts, and each is scored by the attack fitted on the others; with a single model there is no
+    other. Fewer parts would leave the scores on another scale than the target's, whose attack
+    learned from all.
     """
     learners = {name for name, attack in built.items() if attack.learns and len(views) > 1}
-    halves = [views[len(views) // 2 :], views[: len(views) // 2]]  # fitted for the first, the last
-    fitted = [_build({name: chosen[name] for name in learners}) for _ in halves]
-    for half, attackers in zip(halves, fitted, strict=True):
-        for attack in attackers.values():
-            attack.fit(half, seed)
     found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
-    for number, view in enumerate(views):
-        others = fitted[number >= len(views) // 2]
-        for name, attack in built.items():
-            found[f"{name}.shadows"].append(others.get(name, attack).score(view))
+    for part in np.array_split(np.arange(len(views)), min(FOLDS, len(views))):
+        fitted = _build({name: chosen[name] for name in learners})
+        for attack in fitted.values():
+            attack.fit([view for i, view in enumerate(views) if i not in part], seed)
+        for number in part:
+            for name, attack in built.items():
+                found[f"{name}.shadows"].append(fitted.get(name, attack).score(views[number]))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
@@ -279,21 +281,38 @@ def behaviour(view: View) -> dict[str, float | int]:
         "test_loss_var": loss[~inside].var(),
     }
     counts = {"members": int(inside.sum()), "non_members": int((~inside).sum())}
-    return {**{key: round(float(value), 6) for key, value in values.items()}, **counts}
+    return {**{key: float(f"{value:.6g}") for key, value in values.items()}, **counts}
+
+
+def kinds(audit: Mapping[str, Any]) -> list[str]:
+    """The kinds of attacker an audit has, who knows most first."""
+    return [kind for kind in KINDS if kind in audit]
+
+
+def worst(audit: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind and name of the attack with the highest AUC; of equals the first."""
+    found = [(kind, name) for kind in kinds(audit) for name in audit[kind]]
+    return max(found, key=lambda place: float(audit[place[0]][place[1]]["auc"]))
 
 
 def headline(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """The few numbers of an arm for `dvc exp show`: the largest over the attacks of `primary`."""
-    model, adaptive = audit["model"], audit[primary(audit)]
-    strongest = max(adaptive, key=lambda name: adaptive[name]["auc"])
+    """The few numbers of an arm for `dvc exp show`: the largest over all attacks and attackers.
+
+    An adaptive attacker may well do what a non-adaptive one does.
+    """
+    model = audit["model"]
+    kind, strongest = worst(audit)
     advantage = max(
-        max(found["advantage"], found["class_advantage"]) for found in adaptive.values()
+        max(found["advantage"], found["class_advantage"])
+        for attacker in kinds(audit)
+        for found in audit[attacker].values()
     )
     return {
         "train_acc": model["train_acc"],
         "test_acc": model["test_acc"],
-        "worst_auc": adaptive[strongest]["auc"],
+        "worst_auc": audit[kind][strongest]["auc"],
         "worst_auc_attack": strongest,
+        "worst_auc_kind": kind,
         "worst_advantage": advantage,
         "p1": round(metrics.p1(model["test_acc"], max(advantage, 0.0)), 6),
         "members": model["members"],

@@ -80,7 +80,10 @@ class _Checker:
         attacker = self._attacker()
         self._possible(chosen, fixed["shadows"])
         asked = self._queries(chosen)
-        self._together(dataset, model, defense, asked, fixed)
+        outline = self._outline(dataset) if dataset else None
+        self._together(dataset, model, defense, asked, fixed, outline)
+        if outline and fixed["split"]:
+            self._halves(outline.n, attacker, fixed["split"])
         if self.problems:
             return {}
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
@@ -201,9 +204,9 @@ class _Checker:
         defense: dict[str, Any],
         asked: dict[str, dict[str, Any]],
         fixed: dict[str, Any],
+        outline: Outline | None,
     ) -> None:
         """What only shows when sections meet, and when the data is looked at."""
-        outline = self._outline(dataset) if dataset else None
         split, train, shadows = fixed["split"], fixed["train"], fixed["shadows"]
         if outline and split:
             self._try(lambda: split.canary_count(split.members(split.set_size(outline.n))))
@@ -226,6 +229,8 @@ class _Checker:
             )
         if outline and defense:
             self.problems.extend(_build(defenses, defense).check(outline.classes))
+        if train and defense:
+            self.problems.extend(_build(defenses, defense).check_training(train))
         if outline:
             for query, options in asked.items():
                 self.problems.extend(queries.get(query)(**options).check(outline.shape))
@@ -234,6 +239,20 @@ class _Checker:
             self.problems.append(
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
+            )
+
+    def _halves(self, n: int, attacker: dict[str, Any], split: SplitOptions) -> None:
+        """Partial knowledge halves the members twice, and bounding epsilon once."""
+        try:
+            members = split.members(split.set_size(n))
+            left = members - split.canary_count(members)
+        except ValueError:
+            return  # said before
+        least = 4 if attacker.get("knowledge") == "partial" else 2
+        if left < least:
+            self.problems.append(
+                f"split.size: the audit needs at least {least} members and non-members without a "
+                f"wrong label, found {left}"
             )
 
     def _outline(self, dataset: dict[str, Any]) -> Outline | None:

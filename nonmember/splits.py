@@ -66,12 +66,13 @@ class SplitOptions(Settings):
         return round(size * (1 - self.inference_share))
 
     def canary_count(self, members: int) -> int:
-        """Canaries among so many members; ValueError if the share is of less than one."""
+        """Canaries among so many members; ValueError unless two or more, and two others, are left
+        (half of each serves to choose, half to bound epsilon)."""
         count = round(self.canaries * members)
-        if self.canaries > 0 and count == 0:
+        if self.canaries > 0 and not 2 <= count <= members - 2:
             raise ValueError(
-                f"split.canaries: {self.canaries} of {members} members is none; raise it or set "
-                "it to 0"
+                f"split.canaries: {self.canaries} of {members} members is {count}; must be two or "
+                "more and leave two, or 0"
             )
         return count
 

@@ -338,9 +338,11 @@ def train(
 
     required: finished trainings of `defense.requires(task)`, by the same names.
     Raises FloatingPointError if the loss stops being finite, ValueError if `prepared` is not the
-    data that the task was made for.
+    data that the task was made for or if the defense cannot be trained with these options.
     """
     defense = task.build_defense()
+    if problems := defense.check_training(task.train):
+        raise ValueError("; ".join(problems))
     place = torch.device(device)
     if task.data != prepared.sha256:
         raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")

@@ -25,6 +25,7 @@ import importlib
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -34,9 +35,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nonmember import code, files, fleet, metrics, prepared, yaml12
+from nonmember import code, config, files, fleet, prepared, yaml12
 from nonmember.attacks import attacks
-from nonmember.audit import headline, primary
+from nonmember.audit import headline, kinds, primary, worst
 from nonmember.canaries import Canaries
 from nonmember.compare import across_seeds
 from nonmember.defenses import defenses
@@ -93,6 +94,8 @@ def entries(text: str) -> list[Entry]:
         if not equals or not (key in cls.Options.model_fields or cls.base_key):
             known = ", ".join(cls.Options.model_fields) or "none"
             raise ValueError(f"{text}: must be {name}:key=value,value…, keys of {name}: {known}")
+        if key in keys:
+            raise ValueError(f"{text}: {key} is there twice")
         keys.append(key)
         values.append([parsed(value, text) for value in several.split(",")])
     return [Entry(name, tuple(zip(keys, chosen, strict=True))) for chosen in product(*values)]
@@ -167,8 +170,12 @@ class Place:
 def _times() -> dict[str, float]:
     """Fingerprint -> seconds of its training on this machine."""
     path = ROOT / "work" / "times.csv"
-    rows = csv.reader(path.read_text().splitlines() if path.is_file() else [])
-    return {row[0]: float(row[-1]) for row in rows}
+    found = {}
+    for row in csv.reader(path.read_text().splitlines() if path.is_file() else []):
+        with contextlib.suppress(ValueError):  # a line that a full disk cut short
+            key, _, seconds = row
+            found[key] = float(seconds)
+    return found
 
 
 def _seconds(task: Task, times: Mapping[str, float]) -> float | None:
@@ -191,9 +198,21 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
             params[section][name] = new
         else:
             params[section] = new
+    check(params)
     dataset = params["dataset"]
     dataset["path"] = str(Path(dataset.get("path", "data/raw")).resolve())
     return params
+
+
+def check(params: dict[str, Any]) -> None:
+    """What stage `config` says of these values; ParamsError with all problems."""
+    changed = copy.deepcopy(params)
+    if isinstance(changed.get("defense"), dict):
+        changed["defense"]["name"] = CONTROL.defense
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(yaml.safe_dump(changed, sort_keys=False))
+        config.make(path)
 
 
 CONTROL = Entry("none")
@@ -238,24 +257,13 @@ def defended(place: Place, beside: Place) -> Outcome:
         place.stage("config")
         return place, place.audit()
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        return place, str(error).strip().splitlines()[-1].strip()
-
-
-def kinds(audit: Mapping[str, Any]) -> list[str]:
-    """The kinds of attacker an audit has."""
-    return [kind for kind in ("adaptive", "non_adaptive", "partial") if kind in audit]
+        return place, (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
 def highest(audit: Mapping[str, Any], kind: str) -> float | None:
     """The highest advantage of a kind of attacker, at a threshold for all or one a class."""
     found = audit.get(kind, {}).values()
     return max((max(n["advantage"], n["class_advantage"]) for n in found), default=None)
-
-
-def worst(audit: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The attack with the highest AUC, of every kind of attacker, and its numbers."""
-    found = [(name, n) for kind in kinds(audit) for name, n in audit[kind].items()]
-    return max(found, key=lambda item: float(item[1]["auc"]))
 
 
 def found_at_1_fpr(audit: Mapping[str, Any]) -> float | None:
@@ -266,14 +274,13 @@ def found_at_1_fpr(audit: Mapping[str, Any]) -> float | None:
 
 def numbers(place: Place, audit: Mapping[str, Any], base: float | None) -> list[float | None]:
     """The columns of HEAD but the names, fractions; the time as a multiple of `base` seconds."""
-    model, kind = audit["model"], primary(audit)
-    adaptive, seconds = highest(audit, kind), place.seconds()
+    model, kind, seconds = audit["model"], primary(audit), place.seconds()
+    adaptive, naive = highest(audit, kind), highest(audit, "non_adaptive")
     auc = [audit[kind][name]["auc"] if name in audit[kind] else None for name in SHOWN]
-    p1 = metrics.p1(model["test_acc"], max(adaptive or 0.0, 0.0))
+    summary = headline(audit)
     found = [model["train_acc"], model["test_acc"], model["gap"], *auc]
-    found += [worst(audit)[1]["auc"], found_at_1_fpr(audit)]
-    ratio = seconds / base if seconds and base else None
-    return [*found, adaptive, highest(audit, "non_adaptive"), p1, ratio]
+    found += [summary["worst_auc"], found_at_1_fpr(audit), adaptive, naive, summary["p1"]]
+    return [*found, seconds / base if seconds and base else None]
 
 
 def row(entry: Entry, outcomes: Sequence[Outcome], base: Sequence[float | None]) -> list[str]:
@@ -284,7 +291,7 @@ def row(entry: Entry, outcomes: Sequence[Outcome], base: Sequence[float | None])
     means = [None if None in column else np.mean(column) for column in zip(*table, strict=True)]
     ratio = "–" if means[-1] is None else f"{means[-1]:.1f}×"
     cells = [str(entry), *map(percent, means[:-1]), ratio]
-    attacked = dict.fromkeys(worst(audit)[0] for _, audit in outcomes)
+    attacked = dict.fromkeys(worst(audit)[1] for _, audit in outcomes)
     cells.insert(HEAD.index("attack"), ", ".join(attacked))
     return cells
 
@@ -304,7 +311,7 @@ def gaps(outcomes: Sequence[Outcome], controls: Sequence[Outcome]) -> dict[str, 
 
 def point(entry: Entry, outcomes: Sequence[Outcome]) -> Point:
     """A row in the picture: means over the seeds, of the interval's ends too."""
-    strongest = [worst(audit)[1] for _, audit in outcomes]
+    strongest = [audit[kind][name] for _, audit in outcomes for kind, name in [worst(audit)]]
     models = [audit["model"] for _, audit in outcomes]
     return Point(
         name=str(entry),

@@ -84,14 +84,10 @@ def table(audits: Mapping[str, Any]) -> Iterator[str]:
 
 
 def strongest(audit: Mapping[str, Any], headline: Mapping[str, Any], label: str) -> str:
-    name = headline["worst_auc_attack"]
-    numbers = first_kind(audit)[name]
-    text = f"{label}: {name}, AUC {percent(numbers['auc'])} % ({interval(numbers, 'auc')})"
-    naive = audit.get("non_adaptive", {})
-    best = max(naive, key=lambda attack: naive[attack]["auc"], default=None)
-    if best is None or naive[best]["auc"] <= numbers["auc"]:
-        return text
-    return f"{text}, below the non-adaptive {best} with {percent(naive[best]['auc'])} %"
+    name, kind = headline["worst_auc_attack"], headline["worst_auc_kind"]
+    numbers = audit[kind][name]
+    how = f"{KINDS[kind]} {name}" if len(audit.keys() & KINDS.keys()) > 1 else name
+    return f"{label}: {how}, AUC {percent(numbers['auc'])} % ({interval(numbers, 'auc')})"
 
 
 def cost(summary: Mapping[str, Any], defense: str) -> str:

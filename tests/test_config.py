@@ -388,8 +388,34 @@ def test_random_halves_that_would_not_be_like_the_target(
 
 def test_a_share_of_canaries_that_is_none(make: Make) -> None:
     assert problems(make, **{"split.canaries": 1e-4, "split.size": 200}) == [
-        "split.canaries: 0.0001 of 200 members is none; raise it or set it to 0"
+        "split.canaries: 0.0001 of 200 members is 0; must be two or more and leave two, or 0"
     ]
+
+
+@pytest.mark.parametrize(("knowledge", "least"), [("partial", 4), ("shadow", 2)])
+def test_too_few_members_for_the_audits_halves(make: Make, knowledge: str, least: int) -> None:
+    """It would fail after all trainings otherwise."""
+    values = {"attacks.knowledge": knowledge, "split.canaries": 0, "split.stratified": False}
+    assert make(**values, **{"split.size": least})
+    found = problems(make, **values, **{"split.size": least - 1})
+    assert [problem.partition(":")[0] for problem in found] == ["split.size"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"defense.name": "early_stopping", "defense.stop_epoch": 6, "train.epochs": 5},
+        {"defense.name": "early_stopping", "defense.stop_epoch": 1, "defense.stop_curve": [50]},
+        {"defense.name": "past", "defense.past_base": "dp_sgd", "train.precision": "bf16"},
+        {"defense.name": "dp_sgd", "train.precision": "bf16"},
+    ],
+    ids=str,
+)
+def test_a_defense_that_cannot_be_trained_so(make: Make, changes: dict[str, Any]) -> None:
+    found = problems(make, **changes)
+    assert [p.partition(":")[0] for p in found] in (
+        [["defense.stop_epoch"], ["defense.stop_curve"], ["train.precision"]]
+    )
 
 
 def test_quantile_is_refused_where_no_sample_is_left_to_learn_from(make: Make) -> None:

@@ -292,5 +292,5 @@ def test_canaries_change_only_their_own_labels(tmp_path: Path) -> None:
 
 
 def test_too_few_members_for_a_canary() -> None:
-    with pytest.raises(ValueError, match=r"split\.canaries: 0.01 of 20 members is none"):
+    with pytest.raises(ValueError, match=r"split\.canaries: 0.01 of 20 members is 0; must be two"):
         draw_canaries(draw_labels(120, 3), SplitOptions(canaries=0.01), 0)

@@ -98,8 +98,10 @@ def test_rmia_is_equations_2_to_4(view: View, mode: str, gamma: float) -> None:
         p_x = (inside + outside) / 2 if mode == "online" else (1.3 * outside + 0.7) / 2
         ratio.append(p_true(view, i) / p_x)
     expected = [sum(x / z >= gamma for z in ratio) / N for x in ratio]
-    attack = attacks.get("rmia")(rmia_mode=mode, rmia_gamma=gamma, rmia_offline_a=0.3)
+    attack = attacks.get("rmia")(rmia_mode=mode, rmia_gamma=gamma, rmia_score="share")
     np.testing.assert_allclose(attack.score(view), expected, **CLOSE)
+    logs = attacks.get("rmia")(rmia_mode=mode).score(view)
+    np.testing.assert_allclose(logs, np.log(ratio), **CLOSE)
 
 
 def test_modified_entropy_is_equation_8(view: View) -> None:

@@ -2,11 +2,14 @@
 
 Paper: Zarifzadeh et al. 2024, Eq. 2 to 4 and offline form, https://arxiv.org/abs/2312.03262
 With r(x) = p_y(x; target) / mean p_y(x; any model), the score is the share of other samples z with
-r(x) / r(z) >= gamma. The mean is over the reference models:
+r(x) / r(z) >= gamma; with one set of z for all it rises with r(x), in steps. `rmia_score: ratio` is
+log r(x) itself: the same order without ties, on a scale that a threshold can be carried over from
+one model to another; with `share` it cannot, as most r(x) are near 1 and a little more or less of
+them beats the same z. The mean is over the reference models:
   offline: those without x, then ((1 + a)·mean + 1 − a) / 2 stands for models with and without it;
   online: half the mean of those with x plus half the mean of those without.
-Differs: z are the scored samples themselves, memberships unseen. That only sets the scale: with
-one set of z for all, the score rises with r(x). Sorted search instead of all pairs.
+Differs: `ratio` is the default; for `share`, z are the scored samples themselves, memberships
+unseen, and a sorted search replaces all pairs.
 Needs reference models (View.reference), two shadows or more; does not learn in `fit`. Online
 needs shadows that train on the target's samples: `shadows.assignment: random_half`.
 """
@@ -32,7 +35,10 @@ class Rmia(Attack):
         rmia_mode: Literal["offline", "online"] = Field(
             "offline", description="reference models without the sample, or also with it"
         )
-        rmia_gamma: float = Field(2.0, ge=1, description="how much larger the ratio must be")
+        rmia_score: Literal["ratio", "share"] = Field(
+            "ratio", description="log r(x), or the paper's share of samples that it beats"
+        )
+        rmia_gamma: float = Field(2.0, ge=1, description="share: how much larger r(x) must be")
         rmia_offline_a: float = Field(
             0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
         )
@@ -42,8 +48,10 @@ class Rmia(Attack):
         return online_needs("rmia_mode", self.options.rmia_mode, assignment)
 
     def score(self, view: View) -> np.ndarray:
-        """(samples,) float64 in [0, 1]. ValueError without reference models."""
+        """(samples,) float64, a `share` in [0, 1]. ValueError without reference models."""
         ratio = self.log_ratio(view)
+        if self.options.rmia_score == "ratio":
+            return ratio
         return share_beaten(ratio, ratio, self.options.rmia_gamma)
 
     def log_ratio(self, view: View) -> np.ndarray:

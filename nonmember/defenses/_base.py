@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task
+    from nonmember.training import Run, Task, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class Defense:
 
     def check(self, classes: int) -> list[str]:
         """What is impossible about the options for this many classes: `key: problem` lines."""
+        return []
+
+    def check_training(self, options: TrainOptions) -> list[str]:
+        """What is impossible about the training that was asked for: `key: problem` lines."""
         return []
 
     def requires(self, task: Task) -> dict[str, Task]:

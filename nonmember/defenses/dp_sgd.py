@@ -34,7 +34,7 @@ from nonmember.defenses._inference import own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.training import Run, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,16 @@ class DPSGD(Defense):
         accountant.history = [(plan.noise, plan.rate, plan.steps)]
         return float(accountant.get_epsilon(delta=self.options.dp_delta))
 
+    def check_training(self, options: TrainOptions) -> list[str]:
+        """Opacus and bfloat16 do not go together."""
+        if options.precision == "fp32":
+            return []
+        return [f"train.precision: dp_sgd needs fp32, found {options.precision}"]
+
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Wrap model and optimiser; ValueError naming what cannot be made private."""
         from opacus.validators import ModuleValidator
 
-        if run.options.precision != "fp32":
-            raise ValueError(f"train.precision: dp_sgd needs fp32, found {run.options.precision}")
         wrong = ModuleValidator.validate(run.model, strict=False)
         if wrong:
             raise ValueError(f"model.name: dp_sgd cannot train {run.task.model['name']}: {wrong}")

@@ -29,7 +29,7 @@ from nonmember.defenses._inference import answers, own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Trained
+    from nonmember.training import Run, Trained, TrainOptions
 
 
 def at_epoch(trained: Trained, epoch: int) -> Trained:
@@ -80,17 +80,20 @@ class EarlyStopping(Defense):
             return ["defense.stop_patience: needs defense.stop_validation above 0"]
         return []
 
+    def check_training(self, options: TrainOptions) -> list[str]:
+        """No epoch that training does not reach."""
+        wanted = {
+            "stop_epoch": self.options.stop_epoch,
+            "stop_curve": max(self.options.stop_curve, default=0),
+        }
+        return [
+            f"defense.{key}: must be at most train.epochs = {options.epochs}, found {latest}"
+            for key, latest in wanted.items()
+            if latest > options.epochs
+        ]
+
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Set the validation share aside. ValueError on epochs that training does not reach."""
-        epochs = run.options.epochs
-        for key, latest in (
-            ("stop_epoch", self.options.stop_epoch),
-            ("stop_curve", max(self.options.stop_curve, default=0)),
-        ):
-            if latest > epochs:
-                raise ValueError(
-                    f"defense.{key}: must be at most train.epochs = {epochs}, found {latest}"
-                )
+        """Set the validation share aside."""
         n = len(run.labels)
         order = torch.randperm(n, generator=own_stream(run, 2)).to(run.device)
         held = round(n * self.options.stop_validation)

@@ -121,9 +121,10 @@ class HAMP(Defense):
 def random_inputs(like: Tensor, count: int, stream: torch.Generator) -> Tensor:
     """(count, …) raw inputs drawn uniformly over the range of each feature of `like`."""
     u = torch.rand((count, *like.shape[1:]), generator=stream).to(like.device)
-    if like.dtype == torch.uint8:
+    if like.dtype == torch.uint8 and like.ndim == 4:
         return (u * 256).to(torch.uint8)
+    dtype, like = like.dtype, like.float()
     low, high = like.amin(dim=0), like.amax(dim=0)
     whole = (like == like.round()).all(dim=0)
     drawn = low + u * (high - low)
-    return torch.where(whole, (low + u * (high - low + 1)).floor().minimum(high), drawn)
+    return torch.where(whole, (low + u * (high - low + 1)).floor().minimum(high), drawn).to(dtype)

@@ -37,7 +37,7 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task
+    from nonmember.training import Run, Task, TrainOptions
 
 
 def layers(model: nn.Module) -> list[list[nn.Parameter]]:
@@ -105,6 +105,10 @@ class PAST(Defense):
     def check(self, classes: int) -> list[str]:
         """What the base says."""
         return self.base.check(classes)
+
+    def check_training(self, options: TrainOptions) -> list[str]:
+        """What the base says."""
+        return self.base.check_training(options)
 
     def adapt(self, model: nn.Module) -> nn.Module:
         """As the base does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +15,14 @@ from nonmember.plots._style import COLOUR, figure, percent_axis, png, style, tit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LEAST_VAR = 1e-9
 _OTHER = "#666666"
 
 
 @dataclass(frozen=True)
 class Point:
     """A model: its label and defense, test accuracy, the highest AUC of any attack with its
-    interval, and the variance of its members' losses, nats²."""
+    interval, and the variance of its members' losses, nats² (at least LEAST_VAR in the picture)."""
 
     name: str
     family: str
@@ -39,6 +40,7 @@ def tradeoff(points: Sequence[Point]) -> bytes:
     Blue: no other is both more accurate and harder to attack. Orange: the undefended control.
     Lines join the settings of one defense, in the order given.
     """
+    points = [replace(p, loss_var=max(p.loss_var, LEAST_VAR)) for p in points]
     with style():
         made, axes = figure(11, rows=2)
         best = {point.name for point in front(points)}

@@ -92,6 +92,9 @@ def test_random_inputs_stay_in_range_and_whole_features_whole():
     assert set(drawn[:, 0].tolist()) == {0.0, 1.0, 2.0, 3.0}
     assert drawn[:, 1].min() >= 1.5
     assert drawn[:, 1].max() <= 2.5
+    bits = random_inputs(torch.eye(3, dtype=torch.uint8), 200, stream)
+    assert bits.dtype == torch.uint8
+    assert set(bits.unique().tolist()) == {0, 1}  # a table of 0 and 1 is no image
     images = random_inputs(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), 50, stream)
     assert images.dtype == torch.uint8
     assert images.min() == 0

@@ -81,10 +81,62 @@ def test_several_keys_go_through_all_combinations() -> None:
     assert compare.entries("past:dropout_p=0.3")[0].changes == (("dropout_p", 0.3),)
 
 
+def test_the_highest_auc_is_that_of_any_attacker(place: Path) -> None:
+    """A row's worst attack may be a non-adaptive one."""
+
+    def numbers(auc: float) -> dict[str, float]:
+        return {"auc": auc, "advantage": auc - 0.5, "class_advantage": auc - 0.4}
+
+    audit = {"adaptive": {"loss": numbers(0.6)}, "non_adaptive": {"lira": numbers(0.7)}}
+    assert compare.worst(audit) == ("non_adaptive", "lira")
+    model = {"train_acc": 1.0, "test_acc": 0.8, "members": 9, "non_members": 9}
+    found = compare.headline({**audit, "model": model})
+    assert (found["worst_auc"], found["worst_auc_kind"]) == (0.7, "non_adaptive")
+    assert found["worst_advantage"] == pytest.approx(0.3)
+    assert found["p1"] == pytest.approx(2 * 0.8 * 0.7 / 1.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("seed=abc", "seed"), ("seed=1.5", "seed"), ("dataset.path=5", r"dataset\.path"),
+        ("train.lr={0: 0.1, a: 0.2}", r"train\.lr"), ("split.canaries=0.0001", r"split\.canaries"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_one_message_before_anything_runs(
+    place: Path, change: str, key: str
+) -> None:
+    with pytest.raises(ValueError, match=key):
+        compare.main(["dropout"], [change], 1, "out")
+    assert not (place / "work").exists()
+
+
+def test_a_failure_without_a_message_is_a_row_too(place: Path, monkeypatch) -> None:
+    def fail(self: compare.Place) -> None:
+        raise MemoryError
+
+    control = compare.control
+    monkeypatch.setattr(
+        compare,
+        "control",
+        lambda *a: (control(*a), monkeypatch.setattr(compare.Place, "audit", fail))[0],
+    )
+    compare.main(["dropout"], [], 1, "out")
+    assert table(place)["dropout"][0] == "MemoryError"
+
+
+def test_a_torn_line_of_times_is_passed_over(place: Path) -> None:
+    (place / "work").mkdir()
+    (place / "work/times.csv").write_text("a,one,1.5\n\nb,two,2.5\nc,thr")
+    assert compare._times() == {"a": 1.5, "b": 2.5}
+
+
 @pytest.mark.parametrize("text", ["crl:dropout_p=1", "crl:alpha_rce", "none:alpha_rce=1", "crl:"])
 def test_a_key_that_the_defense_has_not(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be (crl|none):key=value,value…, keys of"):
         compare.entries(text)
+    with pytest.raises(ValueError, match="alpha_rce is there twice"):
+        compare.entries("crl:alpha_rce=0.6:alpha_rce=1.0")
 
 
 def test_a_second_time_trains_and_extracts_nothing(place: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nonmember import files
+from nonmember.audit import worst
 from stages import show
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +50,11 @@ def write(folder: Path, **changes: Any) -> None:
         },
     }
     audits["defended"] |= changes
-    worst = {"undefended": "loss", "defended": "nn"}
-    summary = {
-        arm: {"test_acc": audit["model"]["test_acc"], "worst_auc_attack": worst[arm]}
-        for arm, audit in audits.items()
-    }
+    summary = {}
+    for arm, audit in audits.items():
+        kind, attack = worst(audit)
+        found = {"worst_auc_attack": attack, "worst_auc_kind": kind}
+        summary[arm] = {"test_acc": audit["model"]["test_acc"], **found}
     for arm, audit in audits.items():
         files.write_json(folder / f"metrics/{arm}/attacks.json", audit)
     files.write_json(folder / "metrics/summary.json", summary)
@@ -100,7 +101,7 @@ def test_no_line_is_wider_than_100(printed) -> None:
 def test_the_end_says_it_in_words(printed) -> None:
     end = " ".join(printed().split("\n\n")[-1].split())
     assert "undefended: loss, AUC 77.7 % (76.7 – 78.7)" in end
-    assert "defended (crl): nn, AUC 61.1 % (60.1 – 62.1)" in end
+    assert "defended (crl): adaptive nn, AUC 61.1 % (60.1 – 62.1)" in end
     assert "crl costs 5.0 points of test accuracy (80.0 → 75.0 %)" in end
     assert "500 members, 400 non-members, no duplicates" in end
     assert end.endswith("Pictures: metrics/plots/")
@@ -120,7 +121,7 @@ def test_accuracy_may_rise_or_stay(printed, test: float, words: str) -> None:
 def test_duplicates_and_a_stronger_non_adaptive_attack_are_not_hidden(printed) -> None:
     text = " ".join(printed(duplicates=7, non_adaptive={"loss": numbers(0.66)}).split())
     assert "7 non-members are exact copies of a member" in text
-    assert "below the non-adaptive loss with 66.0 %" in text
+    assert "defended (crl): non-adaptive loss, AUC 66.0 % (65.0 – 67.0)" in text
 
 
 def test_a_missing_file_says_what_to_run(tmp_path: Path, monkeypatch) -> None:
