@@ -29,7 +29,7 @@ from nonmember.training import Task, TrainOptions
 
 MODELS = 6
 CASES = {  # model settings, input shape, samples a model, epochs
-    "mlp_small": ({"name": "mlp", "widths": [256, 128], "activation": "relu"}, (600,), 5000, 20),
+    "mlp_small": ({"name": "mlp", "widths": [256, 128], "activation": "relu"}, (600,), 5000, 40),
     "mlp_large": (
         {"name": "mlp", "widths": [1024, 512, 256], "activation": "relu"}, (600,), 5000, 10,
     ),
