@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import csv
 import hashlib
 import importlib
@@ -73,6 +72,14 @@ class Entry:
     def __str__(self) -> str:
         return " ".join([self.defense, *(f"{key}={value}" for key, value in self.changes)])
 
+    def applied(self, params: Mapping[str, Any]) -> bytes:
+        """params.yaml of this row."""
+        changed = dict(params)
+        if isinstance(changed.get("defense"), dict):  # else it is `config` that says so
+            own = {**dict(self.changes), "name": self.defense}
+            changed["defense"] = {**changed["defense"], **own}
+        return yaml.safe_dump(changed, sort_keys=False).encode()
+
     @property
     def folder(self) -> str:
         """A name for its folder."""
@@ -116,9 +123,7 @@ class Place:
         self.folder, self.entry = folder, entry
         self.arm = "undefended" if entry.defense == "none" else "defended"
         folder.mkdir(parents=True, exist_ok=True)
-        changed = copy.deepcopy(params)
-        changed["defense"] |= {**dict(entry.changes), "name": entry.defense}
-        files.write_bytes(folder / "params.yaml", yaml.safe_dump(changed, sort_keys=False).encode())
+        files.write_bytes(folder / "params.yaml", entry.applied(params))
 
     def share(self, name: str, source: Place) -> None:
         """Use another place's file or folder."""
@@ -198,20 +203,17 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
             params[section][name] = new
         else:
             params[section] = new
-    check(params)
+    check(params, CONTROL)
     dataset = params["dataset"]
     dataset["path"] = str(Path(dataset.get("path", "data/raw")).resolve())
     return params
 
 
-def check(params: dict[str, Any]) -> None:
-    """What stage `config` says of these values; ParamsError with all problems."""
-    changed = copy.deepcopy(params)
-    if isinstance(changed.get("defense"), dict):
-        changed["defense"]["name"] = CONTROL.defense
+def check(params: Mapping[str, Any], entry: Entry) -> None:
+    """What stage `config` says of a row; ParamsError with all problems."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
-        path.write_text(yaml.safe_dump(changed, sort_keys=False))
+        path.write_bytes(entry.applied(params))
         config.make(path)
 
 
@@ -345,6 +347,9 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
     if seeds < 1:
         raise ValueError(f"--seeds: must be at least 1, found {seeds}")
     params, text, compared = settings(changes), io.StringIO(), {}
+    for entry in chosen:
+        if entry.changes:  # what was typed for this run; a name alone may be a row that says why
+            check(params, entry)
     points: list[Point] = []
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()

@@ -49,6 +49,17 @@ def test_thresholds_do_not_rest_on_what_an_attack_was_fitted_to(noise, parrot):
     assert metrics.auc(scores["nn.shadows"], truth["member.shadows"]).value == 0.5
 
 
+def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(noise, monkeypatch):
+    """Fitted on a half only, their scores would be on another scale than the target's."""
+    learned: list[int] = []
+    monkeypatch.setattr(
+        attacks.get("nn"), "fit", lambda _, known, seed=0: learned.append(len(known))
+    )
+    monkeypatch.setattr(attacks.get("nn"), "score", lambda _, view: np.zeros(len(view)))
+    audit.score(noise, noise, {"nn": {}}, seed=0)
+    assert learned == [4, 2, 3, 3]  # all four for the target, then without two, one and one
+
+
 def test_partial_knowledge_scores_nobody_it_knows(noise, parrot):
     scores, numbers = audit.partial(noise, {"nn": {}}, 0, 3, {"min_false_positives": 1})
     assert numbers["nn"]["auc"] == 0.5

@@ -402,20 +402,19 @@ def test_too_few_members_for_the_audits_halves(make: Make, knowledge: str, least
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("key", "changes"),
     [
-        {"defense.name": "early_stopping", "defense.stop_epoch": 6, "train.epochs": 5},
-        {"defense.name": "early_stopping", "defense.stop_epoch": 1, "defense.stop_curve": [50]},
-        {"defense.name": "past", "defense.past_base": "dp_sgd", "train.precision": "bf16"},
-        {"defense.name": "dp_sgd", "train.precision": "bf16"},
+        ("defense.stop_epoch",
+         {"defense.name": "early_stopping", "defense.stop_epoch": 6, "train.epochs": 5}),
+        ("defense.stop_curve",
+         {"defense.name": "early_stopping", "defense.stop_epoch": 1, "defense.stop_curve": [50]}),
+        ("train.precision",
+         {"defense.name": "past", "defense.past_base": "dp_sgd", "train.precision": "bf16"}),
+        ("train.precision", {"defense.name": "dp_sgd", "train.precision": "bf16"}),
     ],
-    ids=str,
-)
-def test_a_defense_that_cannot_be_trained_so(make: Make, changes: dict[str, Any]) -> None:
-    found = problems(make, **changes)
-    assert [p.partition(":")[0] for p in found] in (
-        [["defense.stop_epoch"], ["defense.stop_curve"], ["train.precision"]]
-    )
+)  # fmt: skip
+def test_a_defense_that_cannot_be_trained_so(make: Make, key: str, changes: dict[str, Any]) -> None:
+    assert [p.partition(":")[0] for p in problems(make, **changes)] == [key]
 
 
 def test_quantile_is_refused_where_no_sample_is_left_to_learn_from(make: Make) -> None:

@@ -111,6 +111,13 @@ def test_bad_values_are_one_message_before_anything_runs(
     assert not (place / "work").exists()
 
 
+@pytest.mark.parametrize("name", ["dropout:dropout_p=7", "past:nonsense=1"])
+def test_a_bad_setting_of_a_row_is_said_before_anything_runs(place: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"defense\.(dropout_p|nonsense)"):
+        compare.main(["l2", name], [], 1, "out")
+    assert not (place / "work").exists()
+
+
 def test_a_failure_without_a_message_is_a_row_too(place: Path, monkeypatch) -> None:
     def fail(self: compare.Place) -> None:
         raise MemoryError
