@@ -6,6 +6,7 @@ stage's parameters and of no model's identity.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,13 @@ import joblib
 from pydantic import Field
 
 from nonmember.settings import Settings
+
+# Workers keep the memory they freed, in large pages: a convolutional net otherwise asks the system
+# for its activations anew in every step, a tenth of its time. Other systems' allocators ignore it.
+_ALLOCATOR = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:"
+    "glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864"
+)
 
 
 class ComputeOptions(Settings):
@@ -106,6 +114,7 @@ def spread(
     """Call `function` with each of `calls` in the pool; results come as they are finished."""
     work = list(calls)
     jobs = min(len(slots(options)), len(work))
+    os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
     if options.backend == "ray":
         from ray.util.joblib import register_ray
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,9 +18,10 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from nonmember import optimizers
 from nonmember.architectures import architectures
 from nonmember.canaries import Canaries
-from nonmember.defenses import Batch, Defense, PartOptions, defenses
+from nonmember.defenses import Batch, Defense, defenses
 from nonmember.features import FeatureReader, last_linear
 from nonmember.prepared import Normalise, Prepared
 from nonmember.settings import Settings
@@ -161,9 +163,9 @@ class Run:
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
             self.inputs = self.inputs.contiguous(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.model, self.options)
+        self.optimizer = optimizers.make_optimizer(self.model, self.options)
         self.part_optimizer = (
-            make_part_optimizer(self.parts, self.defense.part_options())
+            optimizers.make_part_optimizer(self.parts, self.defense.part_options())
             if self.parts is not None
             else None
         )
@@ -186,10 +188,11 @@ class Run:
         x = self.normalise(raw)
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes, as a context."""
-        bf16 = self.options.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+        if self.options.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def forward(self, inputs: Tensor, labels: Tensor, rows: Tensor | None = None) -> Batch:
         """Pass inputs through the model; logits and features come back as float32."""
@@ -212,12 +215,22 @@ class Run:
 
     def descend(self, loss: Tensor) -> None:
         """One optimiser step of the model and of the defense's parts along −∇loss."""
-        optimizers = [o for o in (self.optimizer, self.part_optimizer) if o is not None]
-        for optimizer in optimizers:
-            optimizer.zero_grad()
+        self.backward(loss)
+        self.step()
+
+    def backward(self, loss: Tensor) -> None:
+        """∇loss as the only gradient of the model and of the defense's parts."""
+        for optimizer in self._optimizers():
+            optimizers.forget_gradients(optimizer)
         loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+
+    def step(self) -> None:
+        """One step of the optimisers along the gradients at hand."""
+        for optimizer in self._optimizers():
+            optimizers.step(optimizer)
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [o for o in (self.optimizer, self.part_optimizer) if o is not None]
 
     def phase(self, options: TrainOptions, total: int | None = None) -> None:
         """`options.epochs` epochs at the learning rates of `options`.
@@ -243,17 +256,19 @@ class Run:
 
     def _one_epoch(self, batch_size: int) -> tuple[float, float]:
         self.model.train()
-        sizes, losses, hits = [], [], []
+        sizes, losses, logits, labels = [], [], [], []
         for rows in self.defense.rows(self, batch_size):
             loss, batch = self.defense.update(self, rows)
             sizes.append(len(rows))
             losses.append(loss.detach())
-            hits.append((batch.logits.detach().argmax(dim=1) == batch.labels).sum())
+            logits.append(batch.logits.detach())
+            labels.append(batch.labels)
         if not sizes:
             return 0.0, 0.0
         weights = torch.tensor(sizes, dtype=torch.float64)
         loss_sum = (torch.stack(losses).cpu().double() * weights).sum()
-        return float(loss_sum / weights.sum()), float(torch.stack(hits).sum() / weights.sum())
+        hits = (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
+        return float(loss_sum / weights.sum()), float(hits / weights.sum())
 
     def shuffled(self, batch_size: int) -> list[Tensor]:
         """All training rows once, in random order, in batches."""
@@ -274,37 +289,6 @@ def batches(order: Tensor, batch_size: int) -> list[Tensor]:
     if len(pieces) > 1 and len(pieces[-1]) == 1:
         pieces[-2:] = [torch.cat(pieces[-2:])]
     return pieces
-
-
-def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
-    """The optimiser of `train.optimizer` over all parameters of the model."""
-    lr = options.lr_at(0)
-    if options.optimizer == "adam":
-        return torch.optim.Adam(
-            model.parameters(), lr=lr, weight_decay=options.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=lr,
-        momentum=options.momentum,
-        nesterov=options.nesterov,
-        weight_decay=options.weight_decay,
-        fused=True,
-    )
-
-
-def make_part_optimizer(parts: nn.Module, options: PartOptions) -> torch.optim.Optimizer:
-    """SGD or Adam over a defense's own trained parts."""
-    if options.optimizer == "adam":
-        return torch.optim.Adam(
-            parts.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        parts.parameters(),
-        lr=options.lr,
-        momentum=options.momentum,
-        weight_decay=options.weight_decay,
-    )
 
 
 def crop_flip(images: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:

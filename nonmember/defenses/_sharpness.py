@@ -33,8 +33,7 @@ class _TwoGradients(Defense):
         before = _random_state(run.device)
         batch = self.batch(run, rows)
         loss = self.loss(batch)
-        run.optimizer.zero_grad()
-        loss.backward()
+        run.backward(loss)
         weights = [p for p in run.model.parameters() if p.grad is not None]
         if there != 0 and rho > 0:
             _set_random_state(run.device, before)
@@ -44,7 +43,7 @@ class _TwoGradients(Defense):
         elif here + there != 1:
             for p in weights:
                 _gradient(p).mul_(here + there)
-        run.optimizer.step()
+        run.step()
         return loss, batch
 
     def _gradients_nearby(

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from nonmember import optimizers
 from nonmember.defenses._base import Batch, Defense, PartOptions
 from nonmember.defenses._inference import draw
 from nonmember.settings import Settings
@@ -140,9 +141,9 @@ class AdvReg(Defense):
         with _fixed(_of(run.parts)):
             batch = self.batch(run, rows)
             loss = self.loss(batch)
-            run.optimizer.zero_grad()
+            optimizers.forget_gradients(run.optimizer)
             loss.backward()
-            run.optimizer.step()
+            optimizers.step(run.optimizer)
         return loss, batch
 
     def _train_attacker(self, run: Run, rows: Tensor) -> None:
@@ -160,9 +161,9 @@ class AdvReg(Defense):
         members = Batch(both.logits[:count], member_labels, parts=run.parts)
         loss = self.attack_loss(members, Batch(both.logits[count:], other_labels))
         optimizer: Any = run.part_optimizer
-        optimizer.zero_grad()
+        optimizers.forget_gradients(optimizer)
         loss.backward()
-        optimizer.step()
+        optimizers.step(optimizer)
 
     def _shown(self, logits: Tensor) -> Tensor:
         return logits if self.options.advreg_input == "logits" else F.softmax(logits, dim=1)

@@ -44,11 +44,10 @@ class L1(Defense):
         """One step on cross-entropy plus penalty; the loss returned is the cross-entropy."""
         batch = self.batch(run, rows)
         loss = self.loss(batch)
-        run.optimizer.zero_grad()
-        loss.backward()
+        run.backward(loss)
         with torch.no_grad():
             for parameter in run.model.parameters():
                 if parameter.grad is not None:
                     parameter.grad.add_(parameter.sign(), alpha=self.options.l1_lambda)
-        run.optimizer.step()
+        run.step()
         return loss, batch

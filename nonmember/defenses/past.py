@@ -141,15 +141,14 @@ class PAST(Defense):
         o = self.options
         batch = self.batch(run, rows)
         loss = self.loss(batch)
-        run.optimizer.zero_grad()
-        loss.backward()
+        run.backward(loss)
         step = run.memory["step"] = run.memory.get("step", -1) + 1
         if o.past_lambda > 0:
             if step % o.past_refresh == 0:
                 run.memory["strength"] = self._strength(run, batch, loss)
             self._penalise(run)
         else:
-            run.optimizer.step()
+            run.step()
         return loss, batch
 
     def _strength(self, run: Run, batch: Batch, loss: Tensor) -> list[list[Tensor]]:
@@ -185,7 +184,7 @@ class PAST(Defense):
             for p, s in pairs:
                 direction = p.detach().sign() if self.options.past_norm == 1 else 2 * p.detach()
                 p.grad = torch.addcmul(_gradient(p), s, direction)
-        run.optimizer.step()
+        run.step()
         if proximal:
             with torch.no_grad():
                 for p, s in pairs:

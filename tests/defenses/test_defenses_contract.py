@@ -22,7 +22,7 @@ import torch
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from nonmember import fleet, training
+from nonmember import fleet, optimizers, training
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import defenses
 from nonmember.prepared import Prepared
@@ -138,13 +138,13 @@ def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, ta
     """Nothing decays here: a weight that moved has received a gradient."""
     task, _ = trained(name)
     before: list[tuple[Any, dict[str, torch.Tensor]]] = []
-    make = training.make_part_optimizer
+    make = optimizers.make_part_optimizer
 
     def spy(parts: Any, options: Any) -> Any:
         before.append((parts, {k: v.detach().clone() for k, v in parts.named_parameters()}))
         return make(parts, options)
 
-    monkeypatch.setattr(training, "make_part_optimizer", spy)
+    monkeypatch.setattr(optimizers, "make_part_optimizer", spy)
     result = tiny.train_with_needs(task, table)
     training.seed_all(task.seed)
     start = task.build_model(table.shape, table.classes)
