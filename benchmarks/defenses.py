@@ -5,8 +5,8 @@ Prints: the ratio of every defense, median over `--repeats`; updates docs/costs.
         `--widths` asks for another net than the one shipped
 
 Each repeat times `none` and the defense one after the other on one thread and takes the ratio of
-their processor times; models that a defense needs first count in full. Ten epochs stand for a
-hundred, so other numbers of epochs are cut alike (PAST tunes for 2 instead of 20). The shipped net
+their processor times; models that a defense needs first count in full. Twenty epochs stand for a
+hundred, so other numbers of epochs are cut alike (PAST tunes for 4 instead of 20). The shipped net
 is so small that a hundred operations on a batch take as long as a third of its step, so a loss of
 many small ones weighs more here than on any larger net.
 """
@@ -28,10 +28,10 @@ from nonmember.defenses import defenses
 from nonmember.training import Task, Trained, TrainOptions, train
 
 COSTS = Path(__file__).parent.parent / "docs" / "costs.json"
-SCALED = {
-    "past": {"past_epochs": 2},
-    "early_stopping": {"stop_epoch": 1},
-    "memguard": {"memguard_epochs": 2},
+OF_A_HUNDRED = {
+    "past": {"past_epochs": 20},
+    "early_stopping": {"stop_epoch": 10},
+    "memguard": {"memguard_epochs": 20},
 }
 WIDTHS = [256, 128]
 
@@ -45,7 +45,8 @@ def train_with_needs(task: Task, data: prepared.Prepared) -> Trained:
 def seconds(
     name: str, rows: splits.Rows, data: prepared.Prepared, epochs: int, widths: list[int]
 ) -> float:
-    options = defenses.get(name).Options(**SCALED.get(name, {})).model_dump()
+    scaled = {key: count * epochs // 100 for key, count in OF_A_HUNDRED.get(name, {}).items()}
+    options = defenses.get(name).Options(**scaled).model_dump()
     model = {"name": "mlp", "widths": widths, "activation": "relu"}
     task = Task(
         name, model, {"name": name, **options}, TrainOptions(epochs=epochs), 0, data.sha256,
@@ -80,7 +81,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="which defenses; default: all")
     parser.add_argument("--repeats", type=int, default=3, help="pairs of trainings")
-    parser.add_argument("--epochs", type=int, default=10, help="epochs a training")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs a training, at least 10")
     parser.add_argument("--widths", nargs="+", type=int, default=WIDTHS, help="of the MLP")
     arguments = parser.parse_args()
     main(arguments.names, arguments.repeats, arguments.epochs, arguments.widths)

@@ -19,8 +19,6 @@ larger than many a classifier, so the default is one in sixteen. RelaxLoss tries
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,22 +45,36 @@ class _Attacker(nn.Module):
         self.prediction = _dense(classes, 1024, 512, 64)
         self.label = _dense(classes, 512, 64)  # of a one-hot label
         self.both = nn.Sequential(_dense(128, 256, 64), nn.Linear(64, 1))
+        self.known_labels: Tensor | None = None
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
 
     def forward(self, shown: Tensor, labels: Tensor) -> Tensor:
-        every = self.label(torch.eye(self.classes, device=shown.device))  # (classes, 64)
-        joint = torch.cat([self.prediction(shown), every[labels]], dim=1)
+        every = self._every_label(shown.device) if self.known_labels is None else self.known_labels
+        joint = torch.cat([self.prediction(shown), every.index_select(0, labels)], dim=1)
         return self.both(joint)[:, 0]
+
+    def _every_label(self, device: torch.device) -> Tensor:
+        return self.label(torch.eye(self.classes, device=device))  # (classes, 64)
+
+    def freeze(self, device: torch.device) -> None:
+        """Until `thaw`, no gradients of its own, and what it makes of a label stays the same."""
+        self.requires_grad_(False)
+        self.known_labels = self._every_label(device)
+
+    def thaw(self) -> None:
+        """Ready to train."""
+        self.requires_grad_()
+        self.known_labels = None
 
 
 def _dense(*widths: int) -> nn.Sequential:
     layers = [
         layer
         for before, after in pairwise(widths)
-        for layer in (nn.Linear(before, after), nn.ReLU())
+        for layer in (nn.Linear(before, after), nn.ReLU(inplace=True))
     ]
     return nn.Sequential(*layers)
 
@@ -136,14 +148,16 @@ class AdvReg(Defense):
         """One classifier step, after the attacker's if a round begins."""
         step = run.memory["step"] = run.memory.get("step", -1) + 1
         if step % self.options.advreg_classifier_steps == 0:
+            attacker = _of(run.parts)
+            attacker.thaw()
             for _ in range(self.options.advreg_attack_steps):
                 self._train_attacker(run, rows)
-        with _fixed(_of(run.parts)):
-            batch = self.batch(run, rows)
-            loss = self.loss(batch)
-            optimizers.forget_gradients(run.optimizer)
-            loss.backward()
-            optimizers.step(run.optimizer)
+            attacker.freeze(run.device)
+        batch = self.batch(run, rows)
+        loss = self.loss(batch)
+        optimizers.forget_gradients(run.optimizer)
+        loss.backward()
+        optimizers.step(run.optimizer)
         return loss, batch
 
     def _train_attacker(self, run: Run, rows: Tensor) -> None:
@@ -169,17 +183,7 @@ class AdvReg(Defense):
         return logits if self.options.advreg_input == "logits" else F.softmax(logits, dim=1)
 
 
-def _of(parts: nn.Module | None) -> nn.Module:
-    if parts is None:
+def _of(parts: nn.Module | None) -> _Attacker:
+    if not isinstance(parts, _Attacker):
         raise ValueError("AdvReg needs Batch.parts, the attacker net of `make_parts`")
     return parts
-
-
-@contextmanager
-def _fixed(module: nn.Module) -> Iterator[None]:
-    """No gradients for a module's own parameters: the classifier's step needs none."""
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)

@@ -261,3 +261,33 @@ def test_a_step_in_a_loop_of_ones_own_moves_model_and_centres():
     total().backward()
     for module in (body, head, centers):
         assert all(p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("epoch", "thresholds"), BRANCHES)
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if "crl_stop_gradient" not in v], ids=str)
+def test_the_closed_form_is_what_autograd_finds(epoch, thresholds, variant, dtype):
+    """Also for a feature of zeros, as a dead ReLU layer gives, and for a scaled loss."""
+    crl = CRL(**{"lambda_rcl": 0.25, **thresholds, **variant})
+    found = []
+    for way in (crl.loss, crl.traced_loss):
+        b = batch(epoch)
+        parts = b.parts.to(dtype)
+        start = b.features.detach().to(dtype)
+        start[1] = 0
+        logits = b.logits.detach().to(dtype).requires_grad_()
+        features = start.requires_grad_()
+        loss = 3 * way(Batch(logits, b.labels, features, epoch, parts))
+        loss.backward()
+        found.append((loss, logits.grad, features.grad, parts.weight.grad))
+    rtol = 1e-5 if dtype == torch.float32 else 1e-12
+    for fast, slow in zip(*found, strict=True):
+        torch.testing.assert_close(fast, slow, rtol=rtol, atol=rtol / 10)
+
+
+def test_only_the_traced_loss_has_second_derivatives():
+    crl, b = CRL(), batch()
+    (once,) = torch.autograd.grad(crl.loss(b), b.logits, create_graph=True)
+    (twice,) = torch.autograd.grad(crl.traced_loss(b), b.logits, create_graph=True)
+    assert not once.requires_grad
+    assert twice.requires_grad
