@@ -203,10 +203,10 @@ def _cross_entropy_part(
     sign = _sign(loss, o.alpha_rce, batch.epoch)
     slope = log_p.exp()
     if sign == 0:
-        p = p_y()
-        others = (1 - p) / (logits.shape[1] - 1)
-        loss = soft_cross_entropy(z, batch.labels, p).mean()
-        slope.sub_(others[:, None]).scatter_add_(1, own, (others - p)[:, None])
+        p = p_y()[:, None]
+        target = ((1 - p) / (z.shape[1] - 1)).expand_as(z).scatter(1, own, p)
+        loss = (target * log_p).sum() / -len(z)
+        slope.sub_(target)
     else:
         slope.scatter_add_(1, own, slope.new_full(own.shape, -1.0))
         loss = (loss - o.alpha_rce).abs() if batch.epoch % 2 == 0 else loss

@@ -7,7 +7,8 @@ Changes the loss, `CE + gap_lambda · |mean CE of the batch − mean CE of as ma
 Where the paper is silent: the non-members are drawn from the inference set anew in every step and
 gradient flows through their loss too (it is what makes the inference set leak, Fig. 8); in batch
 norm they are a batch of their own and leave the running statistics alone; the penalty starts after
-`gap_warmup` epochs.
+`gap_warmup` epochs. The second pass doubles the cost of a step: where its gradient was kept for a
+few steps, as PAST can keep its own, trainings became unstable.
 """
 
 from __future__ import annotations
