@@ -6,6 +6,7 @@ stage's parameters and of no model's identity.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -65,7 +66,9 @@ def resolve(options: ComputeOptions) -> list[str]:
 
 
 def slots(options: ComputeOptions) -> list[str]:
-    """One entry a worker: the device it works on."""
+    """One entry a worker: the device it works on; ValueError if the backend is not installed."""
+    if options.backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise ValueError("compute.backend: ray is not installed; pip install 'nonmember[ray]'")
     return [
         device
         for device in resolve(options)

@@ -6,6 +6,7 @@ none of them, and no later stage runs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -229,8 +230,10 @@ class _Checker:
             )
         if outline and defense:
             self.problems.extend(_build(defenses, defense).check(outline.classes))
-        if train and defense:
-            self.problems.extend(_build(defenses, defense).check_training(train))
+        if outline and split and train and defense:
+            with contextlib.suppress(ValueError):  # a split that is too large is said elsewhere
+                members = split.members(split.set_size(outline.n))
+                self.problems.extend(_build(defenses, defense).check_training(train, members))
         if outline:
             for query, options in asked.items():
                 self.problems.extend(queries.get(query)(**options).check(outline.shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,36 +98,31 @@ def extract(
     known = prepared.load(data)
     ids = np.unique(np.concatenate([*(r.train for r in models), *(r.test for r in models)]))
     ids = np.union1d(ids, models[0].inference)
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
-    files.write_array(temporary / "labels.npy", canaries.relabel(ids, known.labels[ids]))
-    files.write_array(temporary / "canary.npy", canaries.among(ids))
-    files.write_array(temporary / "membership.npy", membership(models, ids))
-    if "inputs" in wanted.names:
-        files.write_array(temporary / "inputs.npy", outlines(known, ids, models[0]))
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.of_models(), ())
-    shapes |= {"logits": (known.classes,)}
-    shapes |= {name: (query.width,) for name, query in wanted.asked().items()}
-    for name, shape in shapes.items():
-        shape = (len(models), len(ids), *shape)
-        np.lib.format.open_memmap(temporary / f"{name}.npy", "w+", np.float32, shape)
-    slots, locks = compute.slots(options), fleet.Store.default().folder.with_name("slots")
-    calls = [
-        (number, task, str(path.resolve()), str(data), str(temporary), wanted, slots, locks)
-        for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
-    ]
-    try:
-        for _ in compute.spread(options, _extract_one, calls):
-            pass
-    except (MemoryError, TerminatedWorkerError) as error:
-        raise RuntimeError(
-            f"a worker died while extracting signals ({type(error).__name__}), most likely for "
-            "lack of memory: lower compute.workers"
-        ) from error
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    with files.whole_folder(folder) as temporary:
+        files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
+        files.write_array(temporary / "labels.npy", canaries.relabel(ids, known.labels[ids]))
+        files.write_array(temporary / "canary.npy", canaries.among(ids))
+        files.write_array(temporary / "membership.npy", membership(models, ids))
+        if "inputs" in wanted.names:
+            files.write_array(temporary / "inputs.npy", outlines(known, ids, models[0]))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.of_models(), ())
+        shapes |= {"logits": (known.classes,)}
+        shapes |= {name: (query.width,) for name, query in wanted.asked().items()}
+        for name, shape in shapes.items():
+            files.reserve_array(temporary / f"{name}.npy", (len(models), len(ids), *shape))
+        slots, locks = compute.slots(options), fleet.Store.default().folder.with_name("slots")
+        calls = [
+            (number, task, str(path.resolve()), str(data), str(temporary), wanted, slots, locks)
+            for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
+        ]
+        try:
+            for done, _ in enumerate(compute.spread(options, _extract_one, calls), start=1):
+                print(f"signals of {done} of {len(calls)} models", file=sys.stderr, flush=True)
+        except (MemoryError, TerminatedWorkerError) as error:
+            raise RuntimeError(
+                f"a worker died while extracting signals ({type(error).__name__}), most likely for "
+                "lack of memory: lower compute.workers"
+            ) from error
 
 
 def _extract_one(

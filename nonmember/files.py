@@ -46,6 +46,21 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A neighbour to fill, which takes the place of `folder` at the end, or goes on an error."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+@contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """An OSError names the file that cannot be written and the space there is for it."""
     try:
@@ -58,6 +73,21 @@ def _explained(path: Path) -> Iterator[None]:
             f"cannot write {path} ({error.strerror or error}; {free:.0f} MiB free there); "
             "nothing was left half-written",
         ) from error
+
+
+def reserve_array(path: str | Path, shape: tuple[int, ...]) -> None:
+    """A float32 array of zeros to be filled through `np.load(path, mmap_mode="r+")`.
+
+    Its room on the disk is taken at once: writing to a memory map that finds the disk full kills
+    the process. Raises OSError naming the file and the free space.
+    """
+    path = Path(path)
+    with _explained(path):
+        array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        del array
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -213,6 +214,8 @@ def _explain(error: Exception, board: Board, names: Mapping[str, str], store: St
     tail = f"{kept} of {len(names)} models are finished and kept; the next run goes on from there"
     if isinstance(error, TrainingFailed):
         return f"{error}\n{tail}"
+    if not isinstance(error, (BrokenExecutor, MemoryError)):
+        return f"{error if isinstance(error, OSError) else repr(error)}\n{tail}"
     running = [names[key] for key in board.running() if key in names] or ["a model"]
     return (
         f"a worker died while training {', '.join(running)} ({type(error).__name__}), most "

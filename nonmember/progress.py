@@ -6,6 +6,7 @@ Ray alike, and the files of a dead worker still say what it was doing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -67,7 +68,8 @@ class Board:
 
     def log(self, key: str, name: str, seconds: float) -> None:
         """Append the seconds a training took to `work/times.csv`."""
-        with (self.folder.parent.parent / "times.csv").open("a") as file:
+        path = self.folder.parent.parent / "times.csv"
+        with contextlib.suppress(OSError), path.open("a") as file:
             file.write(f"{key},{name},{seconds:.3f}\n")
 
     def clear(self) -> None:
@@ -76,7 +78,9 @@ class Board:
 
     def _write(self, key: str, note: Mapping[str, float]) -> None:
         data = json.dumps(dict(note)).encode()
-        files.write(self.folder / f"{key}.json", lambda file: file.write(data), durable=False)
+        path = self.folder / f"{key}.json"
+        with contextlib.suppress(OSError):  # a note that cannot be kept must not end a training
+            files.write(path, lambda file: file.write(data), durable=False)
 
 
 class Watcher:

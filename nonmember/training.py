@@ -325,7 +325,8 @@ def train(
     data that the task was made for or if the defense cannot be trained with these options.
     """
     defense = task.build_defense()
-    if problems := defense.check_training(task.train):
+    problems = defense.check(prepared.classes)
+    if problems := problems + defense.check_training(task.train, len(task.train_rows)):
         raise ValueError("; ".join(problems))
     place = torch.device(device)
     if task.data != prepared.sha256:

@@ -73,8 +73,8 @@ class Defense:
         """What is impossible about the options for this many classes: `key: problem` lines."""
         return []
 
-    def check_training(self, options: TrainOptions) -> list[str]:
-        """What is impossible about the training that was asked for: `key: problem` lines."""
+    def check_training(self, options: TrainOptions, members: int) -> list[str]:
+        """What is impossible about this training on so many members: `key: problem` lines."""
         return []
 
     def requires(self, task: Task) -> dict[str, Task]:

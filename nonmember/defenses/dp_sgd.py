@@ -87,7 +87,7 @@ class DPSGD(Defense):
         dp_epsilon: float | None = Field(None, gt=0, description="or the epsilon to end at")
         dp_delta: float = Field(1e-5, gt=0, lt=1, description="delta of (epsilon, delta)")
         dp_accountant: Literal["rdp", "prv"] = Field(
-            "rdp", description="prv is tighter, and slow at little noise"
+            "rdp", description="prv is tighter; below a noise of .3 it is slow and large"
         )
         dp_sampling: Literal["poisson", "shuffle"] = Field(
             "poisson", description="how a step's members are chosen"
@@ -125,20 +125,37 @@ class DPSGD(Defense):
         return _Plan(steps, rate, noise)
 
     def epsilon(self, plan: _Plan) -> float:
-        """Epsilon at dp_delta, of the accountant; infinite without noise."""
+        """Epsilon at dp_delta, of the accountant; infinite without noise.
+
+        Raises ValueError where the accountant needs more memory than there is.
+        """
         if plan.noise == 0:
             return math.inf
         from opacus.accountants import create_accountant
 
         accountant = create_accountant(self.options.dp_accountant)
         accountant.history = [(plan.noise, plan.rate, plan.steps)]
-        return float(accountant.get_epsilon(delta=self.options.dp_delta))
+        try:
+            return float(accountant.get_epsilon(delta=self.options.dp_delta))
+        except MemoryError as error:
+            raise ValueError(
+                f"defense.dp_accountant: {self.options.dp_accountant} needs too much memory at "
+                f"noise {plan.noise:g}; use rdp"
+            ) from error
 
-    def check_training(self, options: TrainOptions) -> list[str]:
-        """Opacus and bfloat16 do not go together."""
-        if options.precision == "fp32":
-            return []
-        return [f"train.precision: dp_sgd needs fp32, found {options.precision}"]
+    def check_training(self, options: TrainOptions, members: int) -> list[str]:
+        """Opacus and bfloat16 do not go together; `dp_epsilon` can be reached."""
+        problems = []
+        if options.precision != "fp32":
+            problems.append(f"train.precision: dp_sgd needs fp32, found {options.precision}")
+        try:
+            self.plan(members, options.batch_size, options.epochs)
+        except ValueError as error:
+            problems.append(
+                f"defense.dp_epsilon: {self.options.dp_epsilon} is out of reach in "
+                f"{options.epochs} epochs, however much noise there is ({error}); raise it"
+            )
+        return problems
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Wrap model and optimiser; ValueError naming what cannot be made private."""
@@ -149,7 +166,7 @@ class DPSGD(Defense):
             raise ValueError(f"model.name: dp_sgd cannot train {run.task.model['name']}: {wrong}")
         o = run.options
         plan = self.plan(len(run.labels), o.batch_size, o.epochs)
-        run.memory["plan"] = plan
+        run.memory["plan"], run.memory["epsilon"] = plan, self.epsilon(plan)
         run.memory["module"], run.memory["optimizer"] = self._wrap(run, plan)
 
     def _wrap(self, run: Run, plan: _Plan) -> tuple[Any, Any]:
@@ -210,13 +227,15 @@ class DPSGD(Defense):
             p.grad_sample = p.new_zeros((0, *p.shape))  # type: ignore[attr-defined]
         optimizer.step()
         none = run.labels[:0]
-        return torch.zeros((), device=run.device), Batch(torch.zeros(0, run.classes), none)
+        return torch.zeros((), device=run.device), Batch(
+            torch.zeros(0, run.classes, device=run.device), none
+        )
 
     def facts(self, run: Run) -> dict[str, float]:
         """Noise multiplier, delta and, where there is noise, epsilon."""
         plan = run.memory["plan"]
         known = {"noise_multiplier": plan.noise, "delta": self.options.dp_delta}
-        epsilon = self.epsilon(plan)
+        epsilon = run.memory["epsilon"]
         if math.isfinite(epsilon):
             poisson = self.options.dp_sampling == "poisson"
             known["epsilon" if poisson else "epsilon_if_poisson"] = epsilon

@@ -55,7 +55,10 @@ class EarlyStopping(Defense):
         "Chen, Yu and Fritz 2022, RelaxLoss, appendix B.5, ICLR, https://arxiv.org/abs/2207.05801"
     )
     changes = "phases"
-    limits = "The validation share counts as members, though no gradient step has seen it."
+    limits = (
+        "No epoch is chosen on test data: it is fixed, or a share of the members chooses it, which "
+        "counts as members though no gradient step has seen it."
+    )
 
     class Options(Settings):
         """Settings of early stopping."""
@@ -80,28 +83,30 @@ class EarlyStopping(Defense):
             return ["defense.stop_patience: needs defense.stop_validation above 0"]
         return []
 
-    def check_training(self, options: TrainOptions) -> list[str]:
-        """No epoch that training does not reach."""
+    def check_training(self, options: TrainOptions, members: int) -> list[str]:
+        """No epoch that training does not reach, and samples on both sides of the share."""
         wanted = {
             "stop_epoch": self.options.stop_epoch,
             "stop_curve": max(self.options.stop_curve, default=0),
         }
-        return [
+        problems = [
             f"defense.{key}: must be at most train.epochs = {options.epochs}, found {latest}"
             for key, latest in wanted.items()
             if latest > options.epochs
         ]
+        share = self.options.stop_validation
+        if share > 0 and not 1 <= round(members * share) < members - 1:
+            problems.append(
+                f"defense.stop_validation: {share} of {members} samples leaves too few to train on "
+                "or to choose by; change it or split.size"
+            )
+        return problems
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Set the validation share aside."""
         n = len(run.labels)
         order = torch.randperm(n, generator=own_stream(run, 2)).to(run.device)
         held = round(n * self.options.stop_validation)
-        if self.options.stop_validation > 0 and not 1 <= held < n:
-            raise ValueError(
-                f"defense.stop_validation: {self.options.stop_validation} of {n} samples leaves "
-                "none to train on or none to choose by; change it or the split's size"
-            )
         run.memory["validation"], run.memory["kept"] = order[:held], order[held:]
 
     def rows(self, run: Run, batch_size: int) -> Iterable[Tensor]:

@@ -24,7 +24,7 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.training import Run, TrainOptions
 
 
 class LossGap(Defense):
@@ -59,6 +59,15 @@ class LossGap(Defense):
             others = forward_inference(batch.run, draw(batch.run, len(batch.labels)))
         gap = (members - F.cross_entropy(others.logits, others.labels)).abs()
         return members + self.options.gap_lambda * gap
+
+    def check_training(self, options: TrainOptions, members: int) -> list[str]:
+        """A warm-up that ends."""
+        warmup = self.options.gap_warmup
+        if warmup < options.epochs:
+            return []
+        return [
+            f"defense.gap_warmup: must be below train.epochs = {options.epochs}, found {warmup}"
+        ]
 
     def facts(self, run: Run) -> dict[str, float]:
         """Mean loss (nats) and accuracy of members and inference set, in evaluation mode.

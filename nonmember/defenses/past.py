@@ -106,9 +106,9 @@ class PAST(Defense):
         """What the base says."""
         return self.base.check(classes)
 
-    def check_training(self, options: TrainOptions) -> list[str]:
+    def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What the base says."""
-        return self.base.check_training(options)
+        return self.base.check_training(options, members)
 
     def adapt(self, model: nn.Module) -> nn.Module:
         """As the base does."""
