@@ -18,7 +18,7 @@ gives each shadow half of the target's members and non-members instead, as the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,6 +110,14 @@ class Rows:
         rows = np.concatenate([self.train, self.test, self.inference])
         if len(np.unique(rows)) != len(rows):
             raise AssertionError("train, test and inference rows must be disjoint")
+
+
+def check_apart(target: Rows, shadows: Sequence[Rows]) -> None:
+    """AssertionError if a shadow has trained on, or is tested on, what the target is judged by."""
+    judged = np.concatenate([target.train, target.test])
+    for number, rows in enumerate(shadows):
+        if np.isin(np.concatenate([rows.train, rows.test]), judged).any():
+            raise AssertionError(f"shadow {number} has rows that the target is evaluated on")
 
 
 def spread(n: int, count: int) -> np.ndarray:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from stages import INTERRUPTED
 
 
 def run(
@@ -28,10 +31,11 @@ def run(
     if add is not None:
         add(parser)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(**vars(arguments))
     except KeyboardInterrupt:
-        print("interrupted; finished models are kept: run `dvc repro` again", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if os.environ.get("NONMEMBER_DEBUG"):

@@ -18,6 +18,8 @@ def main() -> None:
     scheme = splits.SplitOptions(**options)
     target = splits.target_rows(data.labels, scheme, seed)
     shadows = [draw(data.labels, scheme, seed, i) for i in range(attacker["count"])]
+    if attacker["assignment"] == "split":
+        splits.check_apart(target, shadows)
     canaries = splits.draw_canaries(data.labels, scheme, seed)
     save_rows("data/split/target.npz", {"target": target})
     save_rows("data/split/shadows.npz", {f"{i:03d}": rows for i, rows in enumerate(shadows)})

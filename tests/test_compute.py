@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -172,3 +173,23 @@ def test_an_error_in_a_worker_reaches_the_caller(backend: str) -> None:
     options = ComputeOptions(devices="cpu", workers=1, backend=backend)
     with pytest.raises(KeyError, match="number 3"):
         list(compute.spread(options, fail, [(3,)]))
+
+
+def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *_: None if name == "ray" else find(name)
+    )
+    with pytest.raises(ValueError, match=r"compute.backend: ray is not installed; pip install"):
+        compute.slots(ComputeOptions(backend="ray"))
+
+
+def test_workers_keep_the_memory_they_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the user has settings of their own for the allocator."""
+    for own, expected in ((None, "glibc.malloc.hugetlb=1"), ("glibc.malloc.check=0", "check=0")):
+        if own is None:
+            monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+        else:
+            monkeypatch.setenv("GLIBC_TUNABLES", own)
+        list(compute.spread(ComputeOptions(backend="sequential"), max, [(1, 2)]))
+        assert expected in os.environ["GLIBC_TUNABLES"]

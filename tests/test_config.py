@@ -411,6 +411,16 @@ def test_too_few_members_for_the_audits_halves(make: Make, knowledge: str, least
         ("train.precision",
          {"defense.name": "past", "defense.past_base": "dp_sgd", "train.precision": "bf16"}),
         ("train.precision", {"defense.name": "dp_sgd", "train.precision": "bf16"}),
+        ("defense.dp_epsilon",
+         {"defense.name": "dp_sgd", "defense.dp_noise": None, "defense.dp_epsilon": 0.001}),
+        ("defense.gap_warmup",
+         {"defense.name": "loss_gap", "defense.gap_warmup": 5, "train.epochs": 5}),
+        ("defense.stop_validation",
+         {"defense.name": "early_stopping", "defense.stop_epoch": 1,
+          "defense.stop_validation": 1e-6}),
+        ("defense.stop_validation",
+         {"defense.name": "early_stopping", "defense.stop_epoch": 1,
+          "defense.stop_validation": 0.9999}),
     ],
 )  # fmt: skip
 def test_a_defense_that_cannot_be_trained_so(make: Make, key: str, changes: dict[str, Any]) -> None:

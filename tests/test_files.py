@@ -81,6 +81,40 @@ def test_a_full_disk_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.Monk
     files.write(tmp_path / "b", lambda file: file.write(b"b"), durable=False)
 
 
+def test_room_for_an_array_is_taken_before_it_is_filled(tmp_path, monkeypatch) -> None:
+    """A memory map that finds the disk full would kill the process."""
+    files.reserve_array(tmp_path / "a.npy", (3, 4))
+    array = np.load(tmp_path / "a.npy", mmap_mode="r+")
+    assert array.shape == (3, 4)
+    assert array.dtype == np.float32
+    taken = (tmp_path / "a.npy").stat()
+    assert taken.st_blocks * 512 >= taken.st_size
+
+    def full(handle: int, begin: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"cannot write .*b\.npy \(No space left"):
+        files.reserve_array(tmp_path / "b.npy", (3, 4))
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path) -> None:
+    with files.whole_folder(tmp_path / "a") as place:
+        (place / "one").write_text("1")
+        assert names(tmp_path) == [".a.tmp"]
+    assert names(tmp_path) == ["a"]
+
+    def fail() -> None:
+        with files.whole_folder(tmp_path / "a") as place:
+            (place / "two").write_text("2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == ["one"]
+
+
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*a/b/c \(.*\d+ MiB free there\)"):

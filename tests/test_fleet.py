@@ -18,7 +18,7 @@ import pytest
 import tiny
 import torch
 
-from nonmember import fleet
+from nonmember import compute, files, fleet
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import Defense, defenses
 from nonmember.fleet import Store, fingerprint, train_all
@@ -59,11 +59,11 @@ def contents(store: Store) -> dict[str, bytes]:
 
 def test_the_same_files_from_one_thread_one_worker_and_two(data, tmp_path):
     found = []
-    for number, compute in enumerate(
+    for number, how in enumerate(
         [{}, {"backend": "loky", "workers": 1}, {"backend": "loky", "workers": 2}]
     ):
         store = Store(tmp_path / str(number) / "models")
-        keys = run(shadows(data, 3), data, store, **compute)
+        keys = run(shadows(data, 3), data, store, **how)
         assert keys == [fingerprint(task) for task in shadows(data, 3)]
         found.append(contents(store))
     assert len(found[0]) == 6
@@ -142,6 +142,30 @@ def test_a_full_disk_is_named_and_finished_models_are_kept(data, store, monkeypa
     monkeypatch.undo()
     run(shadows(data, 3), data, store)
     assert trainings(store) == [f"tiny shadow {i}" for i in range(3)]
+
+
+def test_notes_that_cannot_be_kept_end_no_training(data, store, monkeypatch):
+    """Progress and times are for people: a full disk is said where a model cannot be saved."""
+    real = files.write
+
+    def full(path, fill, durable=True):
+        if not durable:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, fill, durable)
+
+    monkeypatch.setattr(files, "write", full)
+    run(shadows(data, 2), data, store)
+    assert trainings(store) == ["tiny shadow 0", "tiny shadow 1"]
+
+
+def test_an_error_outside_a_training_is_not_blamed_on_memory(data, store, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(compute, "one_slot", no_room)
+    with pytest.raises(RuntimeError, match="No space left") as caught:
+        run(shadows(data, 1), data, store)
+    assert "memory" not in str(caught.value)
 
 
 def test_a_training_that_fails_is_named_and_the_finished_ones_are_kept(data, store):

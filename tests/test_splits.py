@@ -16,6 +16,7 @@ from nonmember.splits import (
     SCHEMES,
     Rows,
     SplitOptions,
+    check_apart,
     count_duplicates,
     deal,
     draw_canaries,
@@ -294,3 +295,13 @@ def test_canaries_change_only_their_own_labels(tmp_path: Path) -> None:
 def test_too_few_members_for_a_canary() -> None:
     with pytest.raises(ValueError, match=r"split\.canaries: 0.01 of 20 members is 0; must be two"):
         draw_canaries(draw_labels(120, 3), SplitOptions(canaries=0.01), 0)
+
+
+def test_a_shadow_that_saw_the_targets_samples_is_refused() -> None:
+    labels = np.arange(120) % 3
+    options = SplitOptions(scheme="past")
+    target = target_rows(labels, options, 0)
+    honest = shadow_rows(labels, options, 0, 0)
+    check_apart(target, [honest])
+    with pytest.raises(AssertionError, match="shadow 1 has rows that the target is evaluated on"):
+        check_apart(target, [honest, Rows(honest.train, target.train[:3], honest.inference)])

@@ -62,11 +62,15 @@ def _numbers_or_text(labels: np.ndarray) -> np.ndarray:
     missing = np.isin(np.char.lower(np.char.strip(labels)), sorted(MISSING))
     if missing.any():
         raise ValueError(f"labels: missing in row {int(missing.argmax())} (counted from 0)")
+    labels = np.char.strip(labels)
     for kind in (np.int64, np.float64):
         try:
-            return labels.astype(kind)
+            numbers = labels.astype(kind)
         except (ValueError, OverflowError):
             continue
+        # Codes such as 01 and 1 are two classes: as whole numbers they would be one.
+        merged = kind == np.int64 and len(np.unique(numbers)) < len(np.unique(labels))
+        return labels if merged else numbers
     return labels
 
 

@@ -138,6 +138,18 @@ def test_many_rows_are_read_fast(tmp_path: Path) -> None:
     assert data.inputs.shape == (20_000, 20)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["01", "1", "01", "1"], ["01", "1"]),  # codes, not numbers
+        ([" 2", "10", "2", "10 "], ["2", "10"]),
+        (["1", "1.0", "2", "2.0"], ["1", "2"]),
+    ],
+)
+def test_labels_are_numbers_only_where_no_two_codes_become_one(labels, names) -> None:
+    assert _tables.encode_labels(np.array(labels))[1] == names
+
+
 def test_encode_labels_round_trip() -> None:
     labels = np.random.default_rng(0).integers(-5, 5, 200) * 7
     codes, names = _tables.encode_labels(labels)

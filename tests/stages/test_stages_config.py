@@ -86,3 +86,13 @@ def test_bad_params(project: Path, before: str, after: str, lines: list[str]) ->
     assert done.stdout == ""
     assert done.stderr.splitlines() == lines
     assert not (project / "data").exists()
+
+
+def test_ctrl_c_while_a_stage_still_imports_is_one_line(project: Path) -> None:
+    code = "import sys; sys.argv = ['-m']; import stages, os; os.kill(os.getpid(), 2); import torch"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted; finished models are kept")
+    assert done.stderr.count("\n") == 1
