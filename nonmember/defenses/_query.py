@@ -1,6 +1,8 @@
 """Randomness of a released predictor: a function of the query, so that asking again does not help.
 
-MemGuard (section 4.3) hashes the quantised prediction of a query; so do we.
+MemGuard (section 4.3) hashes the quantised prediction of a query; so do we. A query whose logits
+lie at the edge of a step may get another answer in another batch, where sums round differently: one
+in a hundred with a hundred classes.
 """
 
 from __future__ import annotations
