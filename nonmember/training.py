@@ -263,7 +263,7 @@ class Run:
             losses.append(loss.detach())
             logits.append(batch.logits.detach())
             labels.append(batch.labels)
-        if not sizes:
+        if not sum(sizes):  # no step, or under Poisson sampling nobody drawn in any
             return 0.0, 0.0
         weights = torch.tensor(sizes, dtype=torch.float64)
         loss_sum = (torch.stack(losses).cpu().double() * weights).sum()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 
+import numpy as np
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from nonmember.defenses import AdvReg, Batch
+from nonmember.defenses._inference import answers
 
 TINY = {
     "advreg_warmup": 0.0, "advreg_classifier_steps": 1, "advreg_attack_steps": 3,
@@ -107,6 +111,101 @@ def test_a_round_has_the_attacker_and_classifier_steps_of_its_keys(tmp_path, mon
     tiny.train_with_needs(task, data)
     steps = task.train.epochs * -(-len(task.train_rows) // task.train.batch_size)
     assert len(calls) == 2 * -(-steps // 3)
+
+
+def roused(make):
+    """`make_parts` with weights so large that Adam's first steps do not turn on rounding errors."""
+
+    def parts(self, *sizes):
+        attacker = make(self, *sizes)
+        for p in attacker.parameters():
+            nn.init.normal_(p, std=0.05)
+        return attacker
+
+    return parts
+
+
+def log_odds(net: nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The attacker's answer to predictions, without what it remembers of labels."""
+    known = net.label(F.one_hot(labels, CLASSES).float())
+    return net.both(torch.cat([net.prediction(F.softmax(logits, dim=1)), known], dim=1))[:, 0]
+
+
+def by_hand(data, task):
+    """Algorithm 1 written out: the weights of classifier and attacker after the last epoch."""
+    o, keys = task.train, task.defense
+    order = torch.Generator().manual_seed(task.seed)
+    stream = np.random.SeedSequence([task.seed, 1]).generate_state(1)[0]
+    drawn = torch.Generator().manual_seed(int(stream))
+    model, x, y = tiny.start(task, data)
+    other_x, other_y = data.take(task.inference_rows)
+    other_x = data.normalise(other_x)
+    net = AdvReg().make_parts(CLASSES, 8)
+    ours = torch.optim.SGD(model.parameters(), o.lr, o.momentum)
+    theirs = torch.optim.Adam(net.parameters(), keys["advreg_lr"])
+    step = count()
+    for epoch in range(1, o.epochs + 1):
+        for rows in torch.randperm(len(y), generator=order).split(o.batch_size):
+            begins = next(step) % keys["advreg_classifier_steps"] == 0
+            for _ in range(keys["advreg_attack_steps"] if begins else 0):
+                half = rows[: (len(rows) + 1) // 2]
+                others = torch.randint(len(other_y), (len(half),), generator=drawn)
+                model.eval()
+                with torch.no_grad():
+                    inside, outside = model(x[half]), model(other_x[others])
+                model.train()
+                member = F.logsigmoid(log_odds(net, inside, y[half])).mean()
+                stranger = F.logsigmoid(-log_odds(net, outside, other_y[others])).mean()
+                theirs.zero_grad()
+                (-(member + stranger) / 2).backward()
+                theirs.step()
+            logits = model(x[rows])
+            loss = F.cross_entropy(logits, y[rows])
+            if epoch > keys["advreg_warmup"] * o.epochs:
+                gain = F.logsigmoid(log_odds(net, logits, y[rows])).mean()
+                loss = loss + keys["advreg_alpha"] * gain
+            ours.zero_grad()
+            loss.backward()
+            ours.step()
+    return model.state_dict(), net.state_dict()
+
+
+def test_training_is_algorithm_1_written_by_hand(tmp_path, monkeypatch):
+    """Several rounds of both players, the first epoch of three a warm-up."""
+    data = tiny.save(tmp_path)
+    keys = {
+        "advreg_warmup": 0.34, "advreg_attack_steps": 2, "advreg_classifier_steps": 2,
+        "advreg_alpha": 5.0, "advreg_lr": 0.001,
+    }  # fmt: skip
+    task = tiny.task(data, {"name": "advreg", **keys}, epochs=3, batch_size=20)
+    monkeypatch.setattr(AdvReg, "make_parts", roused(AdvReg.make_parts))
+    monkeypatch.setattr(AdvReg, "extras", lambda self, run: run.parts.state_dict())
+    result = tiny.train_with_needs(task, data)
+    classifier, attacker = by_hand(data, task)
+    torch.testing.assert_close(result.weights, dict(classifier), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(result.extras, dict(attacker), rtol=1e-4, atol=1e-4)
+
+
+def test_the_attacker_sees_the_classifier_without_dropout(tmp_path, monkeypatch):
+    data = tiny.save(tmp_path)
+    seen, expected = [], []
+    attack_loss, train_attacker = AdvReg.attack_loss, AdvReg._train_attacker
+
+    def see(self, members, others):
+        seen.append(members.logits)
+        return attack_loss(self, members, others)
+
+    def expect(self, run, rows):
+        half = rows[: (len(rows) + 1) // 2]
+        expected.append(answers(run, run.model, run.inputs[half]))
+        train_attacker(self, run, rows)
+        assert run.model.training
+
+    monkeypatch.setattr(AdvReg, "attack_loss", see)
+    monkeypatch.setattr(AdvReg, "_train_attacker", expect)
+    monkeypatch.setattr(AdvReg, "adapt", lambda self, net: nn.Sequential(net, nn.Dropout()))
+    tiny.train_with_needs(tiny.task(data, {"name": "advreg", **TINY}), data)
+    torch.testing.assert_close(seen, expected)
 
 
 def test_parts_are_asked_for():

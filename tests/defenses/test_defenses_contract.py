@@ -30,7 +30,12 @@ from nonmember.training import Task, Trained, restore
 
 NAMES = defenses.names()
 CHANGES = {"loss", "step", "data", "model", "phases", "released predictor"}
-RESNET, VGG = {"name": "resnet20"}, {"name": "vgg11_bn"}
+VGG = {"name": "vgg11_bn"}
+# How the tiny data of the fixture of that name are trained on: images through batch norm.
+PLACES = {
+    "table": {},
+    "images": {"net": {"name": "resnet20"}, "batch_size": 8, "augment": "crop_flip"},
+}
 
 
 @cache
@@ -69,13 +74,19 @@ def large_images(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 @pytest.fixture(scope="module")
-def trained(table: Prepared) -> Any:
-    """(name, seed) -> (task, training) on the table, each made once."""
+def places(table: Prepared, images: Prepared) -> dict[str, Prepared]:
+    """The data of each of PLACES."""
+    return {"table": table, "images": images}
+
+
+@pytest.fixture(scope="module")
+def trained(places: dict[str, Prepared]) -> Any:
+    """(name, seed, place) -> (task, training), each made once."""
 
     @cache
-    def make(name: str, seed: int = 0) -> tuple[Task, Trained]:
-        task = tiny.task(table, settings(name), seed=seed)
-        return task, tiny.train_with_needs(task, table)
+    def make(name: str, seed: int = 0, place: str = "table") -> tuple[Task, Trained]:
+        task = tiny.task(places[place], settings(name), seed=seed, **PLACES[place])
+        return task, tiny.train_with_needs(task, places[place])
 
     return make
 
@@ -115,16 +126,18 @@ def test_trains_on_a_table_and_its_curve_is_finite(name, trained, table):
     assert [row["epoch"] for row in result.curve] == list(range(1, len(result.curve) + 1))
 
 
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_fleet_stores_exactly_what_train_makes(name, trained, table, tmp_path):
+def test_the_fleet_stores_exactly_what_train_makes(name, place, trained, places, tmp_path):
     """Same seed, same weights; saved, loaded and released predictions are equal."""
-    task, direct = trained(name)
+    data = places[place]
+    task, direct = trained(name, place=place)
     store = fleet.Store(tmp_path / "models")
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
-    (key,) = fleet.train_all([task], table.folder, store, options)
+    (key,) = fleet.train_all([task], data.folder, store, options)
     loaded = store.get(key)
     assert_same(direct, loaded)
-    assert torch.equal(released(task, direct, table), released(task, loaded, table))
+    assert torch.equal(released(task, direct, data), released(task, loaded, data))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,17 +169,19 @@ def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, ta
 
 
 @pytest.mark.parametrize("model", [0, 2], ids=["target", "shadow"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_no_sample_outside_its_own_sets_is_ever_touched(name, model, table, tmp_path):
+def test_no_sample_outside_its_own_sets_is_ever_touched(name, place, model, places):
     """Test rows that are NaN under a wrong label change nothing, for target and shadow."""
-    task = tiny.task(table, settings(name), model=model)
-    rows = tiny.rows(table, model)
-    hidden = np.setdiff1d(np.arange(len(table.labels)), [*rows.train, *rows.inference])
+    data = places[place]
+    task = tiny.task(data, settings(name), model=model, **PLACES[place])
+    rows = tiny.rows(data, model)
+    hidden = np.setdiff1d(np.arange(len(data.labels)), [*rows.train, *rows.inference])
     assert set(rows.test) <= set(hidden)
-    inputs, labels = np.array(table.inputs), table.labels.copy()
-    inputs[hidden], labels[hidden] = np.nan, (labels[hidden] + 1) % table.classes
-    blind = dataclasses.replace(table, inputs=inputs, labels=labels)
-    assert_same(tiny.train_with_needs(task, table), tiny.train_with_needs(task, blind))
+    inputs, labels = np.array(data.inputs), data.labels.copy()
+    inputs[hidden], labels[hidden] = np.nan, (labels[hidden] + 1) % data.classes
+    blind = dataclasses.replace(data, inputs=inputs, labels=labels)
+    assert_same(tiny.train_with_needs(task, data), tiny.train_with_needs(task, blind))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -179,9 +194,8 @@ def test_trains_without_an_inference_set_unless_it_says_it_needs_one(name, table
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_images_through_batch_norm(name, images):
-    task = tiny.task(images, settings(name), net=RESNET, batch_size=8, augment="crop_flip")
-    result = tiny.train_with_needs(task, images)
+def test_trains_images_through_batch_norm(name, trained, images):
+    task, result = trained(name, place="images")
     assert_finite(result)
     assert torch.isfinite(released(task, result, images)).all()
     training.seed_all(task.seed)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from nonmember.defenses import CRL, Batch
 from nonmember.defenses.crl import cross_entropy_floor, shrink
+from nonmember.training import train
 
 TINY = {"alpha_rce": 1.09, "alpha_rcl": 0.05}
 NEUTRAL = {"alpha_rce": 0.0, "tau_rce": 0.0, "lambda_rcl": 0.0}
@@ -261,6 +263,32 @@ def test_a_step_in_a_loop_of_ones_own_moves_model_and_centres():
     total().backward()
     for module in (body, head, centers):
         assert all(p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+def test_training_is_a_loop_of_ones_own_with_an_optimiser_for_the_centres(tmp_path, monkeypatch):
+    """Three epochs; each optimiser forgets the gradients of the step before."""
+    data = tiny.save(tmp_path)
+    keys = {**TINY, "center_lr": 0.05, "center_momentum": 0.8, "center_weight_decay": 0.02}
+    task = tiny.task(data, {"name": "crl", **keys}, epochs=3, weight_decay=0.001)
+    monkeypatch.setattr(CRL, "extras", lambda self, run: run.parts.state_dict())
+    result = train(task, data)
+    crl, o = CRL(**keys), task.train
+    order = torch.Generator().manual_seed(task.seed)
+    model, x, y = tiny.start(task, data)
+    centers = crl.make_parts(data.classes, model[-1].in_features)
+    ours = torch.optim.SGD(model.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay)
+    theirs = torch.optim.SGD(centers.parameters(), 0.05, 0.8, weight_decay=0.02)
+    for epoch in range(1, o.epochs + 1):
+        for rows in torch.randperm(len(y), generator=order).split(o.batch_size):
+            features = model[:-1](x[rows])
+            made = Batch(model[-1](features), y[rows], features, epoch, centers)
+            for optimizer in (ours, theirs):
+                optimizer.zero_grad()
+            crl.traced_loss(made).backward()
+            for optimizer in (ours, theirs):
+                optimizer.step()
+    for found, wanted in ((result.weights, model), (result.extras, centers)):
+        torch.testing.assert_close(found, dict(wanted.state_dict()), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 
 from nonmember.defenses import DMP, Batch
 from nonmember.defenses.dmp import distil_loss, entropy
 from nonmember.fleet import fingerprint
-from nonmember.training import restore
+from nonmember.training import restore, train
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,6 @@ def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(t
 
     needs = {k: tiny.train_with_needs(t, table) for k, t in DMP().requires(task).items()}
     object.__setattr__(task, "build_defense", lambda: Spy(dmp_share=0.5))
-    from nonmember.training import train
-
     result = train(task, table, needs)
     inputs, labels = table.take(task.inference_rows)
     teacher_task = DMP().requires(task)["teacher"]
@@ -66,6 +65,27 @@ def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(t
     assert torch.equal(run.inputs, inputs[wanted])
     torch.testing.assert_close(run.memory["teacher"], answers[wanted])
     assert result.facts == {"reference_samples": float(count)}
+
+
+def test_training_is_a_loop_by_hand_over_samples_and_the_teachers_answers_to_them(table):
+    task = tiny.task(table, {"name": "dmp", "dmp_share": 1.0, "dmp_temperature": 2.0})
+    needs = {k: tiny.train_with_needs(t, table) for k, t in DMP().requires(task).items()}
+    result = train(task, table, needs)
+    order = torch.Generator().manual_seed(task.seed)
+    student, _, _ = tiny.start(task, table)
+    x = table.normalise(table.take(task.inference_rows)[0])
+    with torch.no_grad():
+        taught = F.softmax(restore(task, needs["teacher"], table)(x) / 2, dim=1)
+    optimizer = torch.optim.SGD(student.parameters(), task.train.lr, task.train.momentum)
+    for _ in range(task.train.epochs):
+        for rows in torch.randperm(len(x), generator=order).split(task.train.batch_size):
+            log_q = F.log_softmax(student(x[rows]) / 2, dim=1)
+            kl = (taught[rows] * (taught[rows].log() - log_q)).sum(dim=1)
+            optimizer.zero_grad()
+            (2**2 * kl.mean()).backward()
+            optimizer.step()
+    wanted = dict(student.state_dict())
+    torch.testing.assert_close(result.weights, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_the_teacher_is_the_undefended_model_itself(table):

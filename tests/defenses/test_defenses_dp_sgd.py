@@ -105,6 +105,40 @@ def test_poisson_batches_have_the_expected_size_and_may_be_empty(table):
     assert sum(sizes) / len(sizes) == pytest.approx(1, abs=0.15)
 
 
+def poisson(table, monkeypatch, *drawn, **keys):
+    """A task of one epoch whose Poisson steps draw the rows `drawn`."""
+    task = tiny.task(table, {"name": "dp_sgd", **keys}, epochs=1, batch_size=20, momentum=0.0)
+    monkeypatch.setattr(DPSGD, "rows", lambda *_: [torch.tensor(d).long() for d in drawn])
+    return task
+
+
+@pytest.mark.parametrize("clipping", ["ghost", "per_sample"])
+def test_a_poisson_step_divides_by_the_expected_batch_size(clipping, table, monkeypatch):
+    """Without noise: Σ ∇loss of the members drawn over rate · members, however many were drawn."""
+    keys = {"dp_noise": 0.0, "dp_clip": 1e6, "dp_clipping": clipping}
+    drawn = [0, 3, 4, 8, 11]
+    task = poisson(table, monkeypatch, drawn, **keys)
+    result = train(task, table)
+    model, x, y = tiny.start(task, table)
+    F.cross_entropy(model(x[drawn]), y[drawn], reduction="sum").backward()
+    expected = len(y) / math.ceil(len(y) / 20)  # members over the steps of an epoch
+    for name, p in model.named_parameters():
+        moved = p.detach() - task.train.lr_at(0) * p.grad / expected
+        torch.testing.assert_close(result.weights[name], moved, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("clipping", ["ghost", "per_sample"])
+def test_an_empty_poisson_step_adds_its_noise(clipping, table, monkeypatch):
+    """As the accountant counts it: so far below the noise, a member makes no difference."""
+    keys = {"dp_noise": 20.0, "dp_clip": 0.1, "dp_clipping": clipping}
+    task = poisson(table, monkeypatch, [], [0], **keys)
+    result = train(task, table)
+    model, _, y = tiny.start(task, table)
+    moved = torch.cat([(result.weights[k] - v).flatten() for k, v in model.state_dict().items()])
+    one_step = task.train.lr_at(0) * 20.0 * 0.1 / (len(y) / math.ceil(len(y) / 20))
+    assert moved.std().item() == pytest.approx(math.sqrt(2) * one_step, rel=0.15)
+
+
 def test_batch_norm_becomes_group_norm():
     net = group_norms(nn.Sequential(nn.Conv2d(3, 48, 1), nn.BatchNorm2d(48), nn.ReLU(True)))
     assert isinstance(net[1][0], nn.GroupNorm)
@@ -123,3 +157,10 @@ def test_either_noise_or_epsilon(keys):
 def test_half_precision_is_refused(table):
     with pytest.raises(ValueError, match=r"train\.precision: dp_sgd needs fp32, found bf16"):
         train(tiny.task(table, {"name": "dp_sgd"}, precision="bf16"), table)
+
+
+def test_an_epoch_in_which_nobody_is_drawn_is_no_failure(tmp_path, monkeypatch):
+    data = tiny.save(tmp_path)
+    monkeypatch.setattr(DPSGD, "rows", lambda *_: [torch.empty(0, dtype=torch.int64)] * 2)
+    result = tiny.train_with_needs(tiny.task(data, {"name": "dp_sgd", "dp_noise": 1.0}), data)
+    assert [row["loss"] for row in result.curve] == [0.0, 0.0]

@@ -7,8 +7,10 @@ import math
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 
 from nonmember.defenses import Batch, LossGap
+from nonmember.training import restore
 
 TINY = {"gap_lambda": 0.5}
 NEUTRAL = {"gap_lambda": 0.0}
@@ -55,10 +57,16 @@ def test_without_non_members_it_says_so():
         LossGap().loss(batches()[0])
 
 
-def test_the_inference_sets_own_loss_is_recorded(tmp_path):
+def test_loss_and_accuracy_of_both_sets_are_recorded(tmp_path):
     data = tiny.save(tmp_path)
-    facts = tiny.train_with_needs(tiny.task(data, {"name": "loss_gap", **TINY}), data).facts
-    assert set(facts) == {
-        "members_loss", "members_accuracy", "inference_loss", "inference_accuracy"
-    }  # fmt: skip
-    assert 0 <= facts["inference_accuracy"] <= 1
+    task = tiny.task(data, {"name": "loss_gap", **TINY})
+    result = tiny.train_with_needs(task, data)
+    wanted = {}
+    for name, rows in {"members": task.train_rows, "inference": task.inference_rows}.items():
+        inputs, labels = data.take(rows)
+        with torch.no_grad():
+            logits = restore(task, result, data)(data.normalise(inputs))
+        wanted[f"{name}_loss"] = F.cross_entropy(logits, labels).item()
+        wanted[f"{name}_accuracy"] = (logits.argmax(dim=1) == labels).float().mean().item()
+    assert result.facts == pytest.approx(wanted, rel=1e-5)
+    assert len(set(wanted.values())) == 4

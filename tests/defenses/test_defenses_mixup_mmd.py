@@ -109,6 +109,30 @@ def test_the_penalty_compares_members_with_others_of_their_classes(table, monkey
     torch.testing.assert_close(members.sum(dim=1), torch.ones(len(members)))
 
 
+def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(table, monkeypatch):
+    """Three epochs of one step each; the strangers are those that the training drew."""
+    drawn = []
+    draw = module.draw_like
+    monkeypatch.setattr(module, "draw_like", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    keys = {"mixup_alpha": 0.0, "mmd_lambda": 4.0, "mmd_min_gap": 0.0}
+    task = tiny.task(table, {"name": "mixup_mmd", **keys}, **{**tiny.ONE_STEP, "epochs": 3})
+    result = tiny.train_with_needs(task, table)
+    ((rows, _),) = drawn
+    model, x, y = tiny.start(task, table)
+    strangers = table.normalise(table.take(task.inference_rows[rows.numpy()])[0])
+    for epoch in (1, 2, 3):
+        loss = F.cross_entropy(model(x), y)
+        if epoch == 2:
+            theirs = F.softmax(model(strangers), dim=1).detach()
+            loss = loss + 4.0 * mmd2(F.softmax(model(x), dim=1), theirs, 1.0)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for p, gradient in zip(model.parameters(), gradients, strict=True):
+                p -= task.train.lr_at(0) * gradient
+    wanted = dict(model.state_dict())
+    torch.testing.assert_close(result.weights, wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_classes_that_the_inference_set_lacks_take_no_part(table):
     class Run:
         inference_labels = torch.tensor([2, 0, 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import tiny
@@ -87,23 +89,41 @@ def module_train(task, table, needs):
     return train(task, table, needs)
 
 
-def test_alpha_zero_and_uniform_weights_are_plain_l1(table):
-    one, two = tuned(table, past_alpha=0.0)[1], tuned(table, past_weights="uniform")[1]
-    other = tuned(table)[1]
-    for key in one.weights:
-        assert torch.equal(one.weights[key], two.weights[key])
-    assert any(not torch.equal(one.weights[key], other.weights[key]) for key in one.weights)
+def by_hand(table, task, strength):
+    """Tuning by cross-entropy and strength · Σ|θ|, all epochs: from the base's weights, cosine
+    from past_lr to 0, the momentum and batch size of `train`, its order of the data."""
+    o, keys = task.train, task.build_defense().options
+    order = torch.Generator().manual_seed(task.seed)
+    model, x, y = tiny.start(task, table)
+    model.load_state_dict(tiny.train_with_needs(_requires(task)["base"], table).weights)
+    optimizer = torch.optim.SGD(model.parameters(), keys.past_lr, o.momentum)
+    for epoch in range(keys.past_epochs):
+        lr = keys.past_lr * (1 + math.cos(math.pi * epoch / keys.past_epochs)) / 2
+        optimizer.param_groups[0]["lr"] = lr
+        for rows in torch.randperm(len(y), generator=order).split(o.batch_size):
+            optimizer.zero_grad()
+            penalty = sum(p.abs().sum() for p in model.parameters())
+            (F.cross_entropy(model(x[rows]), y[rows]) + strength * penalty).backward()
+            optimizer.step()
+    return dict(model.state_dict())
 
 
-def test_lambda_zero_leaves_the_weights_to_cross_entropy(table):
-    """The same tuning by hand: the base's weights, cosine from past_lr, the same data order."""
-    task, result = tuned(table, past_lambda=0.0, past_alpha=2.5)
-    same = tuned(table, past_lambda=0.0, past_alpha=0.0, past_norm=2)[1]
-    for key, value in result.weights.items():
-        assert torch.equal(value, same.weights[key])
-    assert [row["lr"] for row in result.curve] == pytest.approx([0.01, 0.005])
-    base = tiny.train_with_needs(_requires(task)["base"], table)
-    assert any(not torch.equal(base.weights[k], v) for k, v in result.weights.items())
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"past_alpha": 0.0},
+        {"past_weights": "uniform"},
+        {"past_lambda": 0.0},
+        {"past_lambda": 0.0, "past_alpha": 0.0, "past_norm": 2, "past_step": "proximal"},
+    ],
+    ids=str,
+)
+def test_equal_weights_are_plain_l1_and_lambda_zero_is_cross_entropy(table, keys):
+    task, result = tuned(table, **keys)
+    wanted = by_hand(table, task, task.defense["past_lambda"])
+    torch.testing.assert_close(result.weights, wanted, rtol=1e-4, atol=1e-6)
+    other = tuned(table)[1].weights
+    assert any(not torch.allclose(other[k], v, rtol=1e-3) for k, v in wanted.items())
 
 
 def test_gamma_is_refreshed_every_k_steps_only(table, monkeypatch):
