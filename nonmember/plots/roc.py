@@ -84,7 +84,7 @@ def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     axes.set(ylabel="true positive rate: members found\n(bands: 95 % interval at each rate)")
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
-    title(made, "Members the strongest adaptive attacks find at each rate of false alarms")
+    title(made, "Members the strongest adaptive attacks find, by false alarm rate")
     axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="#dddddd")
     return made
 
