@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -83,11 +84,15 @@ def reserve_array(path: str | Path, shape: tuple[int, ...]) -> None:
     """
     path = Path(path)
     with _explained(path):
-        array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        del array
-        if hasattr(os, "posix_fallocate"):
-            with path.open("r+b") as file:
+        np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        if not hasattr(os, "posix_fallocate"):
+            return
+        with path.open("r+b") as file:
+            try:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:  # a file system that cannot promise room is no full disk
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -206,3 +206,11 @@ def test_rows_order_and_name_of_a_task(table, tmp_path: Path):
     weights = train(task, table).weights
     assert all(torch.equal(weights[k], same[k]) for k in weights)
     assert any(not torch.equal(weights[k], other[k]) for k in weights)
+
+
+def test_a_defense_that_these_data_do_not_allow_is_refused(tmp_path):
+    """`config` has seen the data once; the file may have changed since."""
+    data = tiny.save(tmp_path)  # three classes: no cross-entropy of a guess is above log 3
+    task = tiny.task(data, {"name": "crl", "alpha_rce": 1.2})
+    with pytest.raises(ValueError, match=r"defense\.alpha_rce: must be between"):
+        train(task, data)

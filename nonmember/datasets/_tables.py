@@ -59,10 +59,10 @@ def encode_labels(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def _numbers_or_text(labels: np.ndarray) -> np.ndarray:
-    missing = np.isin(np.char.lower(np.char.strip(labels)), sorted(MISSING))
+    labels = np.char.strip(labels)
+    missing = np.isin(np.char.lower(labels), sorted(MISSING))
     if missing.any():
         raise ValueError(f"labels: missing in row {int(missing.argmax())} (counted from 0)")
-    labels = np.char.strip(labels)
     for kind in (np.int64, np.float64):
         try:
             numbers = labels.astype(kind)

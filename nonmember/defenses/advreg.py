@@ -155,9 +155,7 @@ class AdvReg(Defense):
             attacker.freeze(run.device)
         batch = self.batch(run, rows)
         loss = self.loss(batch)
-        optimizers.forget_gradients(run.optimizer)
-        loss.backward()
-        optimizers.step(run.optimizer)
+        run.descend(loss)  # the frozen attacker has no gradient, so it stays
         return loss, batch
 
     def _train_attacker(self, run: Run, rows: Tensor) -> None:

@@ -21,6 +21,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -116,13 +117,8 @@ class DPSGD(Defense):
         steps, rate = an_epoch * epochs, 1 / an_epoch
         if o.dp_noise is not None:
             return _Plan(steps, rate, o.dp_noise)
-        from opacus.accountants.utils import get_noise_multiplier
-
-        noise = get_noise_multiplier(
-            target_epsilon=o.dp_epsilon, target_delta=o.dp_delta, sample_rate=rate, steps=steps,
-            accountant=o.dp_accountant,
-        )  # fmt: skip
-        return _Plan(steps, rate, noise)
+        assert o.dp_epsilon is not None
+        return _Plan(steps, rate, _noise(o.dp_epsilon, o.dp_delta, rate, steps, o.dp_accountant))
 
     def epsilon(self, plan: _Plan) -> float:
         """Epsilon at dp_delta, of the accountant; infinite without noise.
@@ -240,3 +236,14 @@ class DPSGD(Defense):
             poisson = self.options.dp_sampling == "poisson"
             known["epsilon" if poisson else "epsilon_if_poisson"] = epsilon
         return known
+
+
+@lru_cache
+def _noise(epsilon: float, delta: float, rate: float, steps: int, accountant: str) -> float:
+    """The least noise multiplier that ends at (epsilon, delta); a search, kept for every model."""
+    from opacus.accountants.utils import get_noise_multiplier
+
+    return get_noise_multiplier(
+        target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
+        accountant=accountant,
+    )  # fmt: skip

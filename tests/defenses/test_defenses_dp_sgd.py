@@ -8,6 +8,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from opacus.accountants import PRVAccountant
 from pydantic import ValidationError
 from torch import nn
 
@@ -164,3 +165,14 @@ def test_an_epoch_in_which_nobody_is_drawn_is_no_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(DPSGD, "rows", lambda *_: [torch.empty(0, dtype=torch.int64)] * 2)
     result = tiny.train_with_needs(tiny.task(data, {"name": "dp_sgd", "dp_noise": 1.0}), data)
     assert [row["loss"] for row in result.curve] == [0.0, 0.0]
+
+
+def test_an_accountant_that_needs_too_much_memory_is_named_before_training(table, monkeypatch):
+    def greedy(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(PRVAccountant, "get_epsilon", greedy)
+    monkeypatch.setattr(DPSGD, "update", None)  # no step is taken
+    task = tiny.task(table, {"name": "dp_sgd", "dp_noise": 0.1, "dp_accountant": "prv"})
+    with pytest.raises(ValueError, match=r"defense\.dp_accountant: prv needs too much memory"):
+        train(task, table)
