@@ -68,7 +68,7 @@ def resolve(options: ComputeOptions) -> list[str]:
 def slots(options: ComputeOptions) -> list[str]:
     """One entry a worker: the device it works on; ValueError if the backend is not installed."""
     if options.backend == "ray" and importlib.util.find_spec("ray") is None:
-        raise ValueError("compute.backend: ray is not installed; pip install 'nonmember[ray]'")
+        raise ValueError("compute.backend: ray is not installed; pip install -e '.[ray]'")
     return [
         device
         for device in resolve(options)

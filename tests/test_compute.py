@@ -180,7 +180,9 @@ def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *_: None if name == "ray" else find(name)
     )
-    with pytest.raises(ValueError, match=r"compute.backend: ray is not installed; pip install"):
+    with pytest.raises(
+        ValueError, match=r"compute\.backend: ray is not installed; pip install -e '\.\[ray\]'"
+    ):
         compute.slots(ComputeOptions(backend="ray"))
 
 

@@ -243,7 +243,9 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int, accountant: st
     """The least noise multiplier that ends at (epsilon, delta); a search, kept for every model."""
     from opacus.accountants.utils import get_noise_multiplier
 
-    return get_noise_multiplier(
-        target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
-        accountant=accountant,
-    )  # fmt: skip
+    with warnings.catch_warnings():  # of the ends of its search, which are not the answer
+        warnings.filterwarnings("ignore", "Optimal order")
+        return get_noise_multiplier(
+            target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
+            accountant=accountant,
+        )  # fmt: skip
