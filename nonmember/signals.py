@@ -306,17 +306,18 @@ def _module_norms(
     """
     if isinstance(module, _NORMS):
         return _norm_layer(module, inputs, deltas)
-    size = max(_CHUNK_FLOATS // _floats(module, deltas), 1)
+    size = max(_CHUNK_FLOATS // _floats(module, deltas, l1), 1)
     starts = range(0, len(inputs[0]), size)
     cut = [([t[i : i + size] for t in inputs], [t[i : i + size] for t in deltas]) for i in starts]
     return torch.cat([_product_layer(module, *part, l1) for part in cut], 1)
 
 
-def _floats(module: _Layer, deltas: list[Tensor]) -> int:
+def _floats(module: _Layer, deltas: list[Tensor], l1: bool) -> int:
     """How many numbers of a sample count towards a chunk: unfolded input, or the gradient."""
     positions = sum(delta[0].numel() for delta in deltas) // len(module.weight)
-    unfolded = positions * module.weight[0].numel()
-    return unfolded if positions == 1 else max(unfolded, module.weight.numel() // 16)
+    width, height = module.weight[0].numel(), len(module.weight) // getattr(module, "groups", 1)
+    made = positions > 1 and not _by_products(positions, width, height, l1)
+    return max(positions * width, module.weight.numel() // 4 if made else 0)
 
 
 def _norm_layer(module: _Layer, inputs: list[Tensor], deltas: list[Tensor]) -> Tensor:
@@ -363,10 +364,15 @@ def _product_sums(a: Tensor, delta: Tensor, l1: bool) -> Tensor:
     positions, width, height = a.shape[1], a.shape[2], delta.shape[2]
     if positions == 1:  # the norm of an outer product is the product of the norms
         return _sums(a) * _sums(delta)
-    if not l1 and positions * (width + height) < width * height:
+    if _by_products(positions, width, height, l1):
         square = (torch.bmm(a, a.mT) * torch.bmm(delta, delta.mT)).sum((1, 2)).double()
         return torch.stack([torch.full_like(square, torch.nan), square.clamp_min(0)])
-    return _sums(torch.bmm(delta.mT, a))
+    return _sums(torch.bmm(delta.mT, a), l1)
+
+
+def _by_products(positions: int, width: int, height: int, l1: bool) -> bool:
+    """Whether the products of positions, which give ℓ2 only, cost less than the gradient."""
+    return not l1 and positions * (width + height) < width * height
 
 
 def _positions(module: _Layer, values: Tensor) -> Tensor:
@@ -403,9 +409,10 @@ def _added(values: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, values)
 
 
-def _sums(gradient: Tensor) -> Tensor:
-    """Sums of absolute values and of squares over all but the batch: (2, batch) float64."""
+def _sums(gradient: Tensor, l1: bool = True) -> Tensor:
+    """Sums of absolute values (NaN without `l1`) and squares over all but the batch: (2, batch)."""
     gradient = gradient.reshape(len(gradient), -1) if gradient.dim() == 1 else gradient
     # Row norms, then their sum: one float32 norm of a million numbers is off by 1e-3.
     square = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True).square().flatten(1).sum(1)
-    return torch.stack([gradient.abs().flatten(1).sum(1), square]).double()
+    absolute = gradient.abs().flatten(1).sum(1) if l1 else torch.full_like(square, torch.nan)
+    return torch.stack([absolute, square]).double()
