@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from project import ROOT, Project, kill_group, ran, wait_for
+from project import ROOT, TINY, Project, kill_group, ran, wait_for
 
+from nonmember.attacks import attacks
 from nonmember.code import imported
 from nonmember.files import read_json
 from nonmember.released import Released
 
 ARMS = ("undefended", "defended")
 PARTS = ("datasets", "architectures", "defenses", "attacks", "queries", "plots")
+EVERY_ATTACK = list(attacks.names())
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 pytestmark = pytest.mark.dvc
 
@@ -108,45 +110,62 @@ def test_ctrl_c_and_kill_9_then_repro_reuses_finished_models(
 ) -> None:
     """Stopped in training, the next repro goes on; the result is that of an unbroken run.
 
-    The unbroken run used one worker in its own process, this one two: same bytes. Many shadows
-    make sure that the signals arrive in the middle.
+    The unbroken run used one worker in its own process, this one two: same bytes, by every
+    attack. Many shadows make sure that the signals arrive in the middle.
     """
+    stage = "train_shadows@undefended"
+    shadows = "models/undefended/shadows/*"
     fresh.params["compute"] = {"devices": "cpu", "workers": 2, "backend": "loky"}
-    fresh.set("shadows.count", 30)
+    for project in (finished, fresh):
+        project.params["attacks"]["names"] = EVERY_ATTACK
+        project.set("shadows.count", 30)
     store = fresh.folder / "work" / "models"
-    process = fresh.start("repro", "train_shadows@undefended")
-    wait_for(lambda: len(fresh.stored()) >= 2)  # the target and a shadow
+    process = fresh.start("repro", stage)
+    wait_for(lambda: len(fresh.stored()) >= 2)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "interrupted" in out.lower()
     assert "Traceback" not in out
     begun = len(fresh.stored())
-    process = fresh.start("repro", "train_shadows@undefended")
+    process = fresh.start("repro", stage)
     wait_for(lambda: len(fresh.stored()) > begun)
     kill_group(process)
-    assert len(fresh.stored()) < 31
-    fresh.set("shadows.count", 3)
     kept = {path: path.stat().st_mtime_ns for path in store.glob("*.safetensors")}
-    fresh.repro()
+    assert begun < len(kept) < 30
+    assert f"{30 - len(kept)} to train" in fresh.dvc("repro", stage)
+    finished.dvc("repro", stage)
+    assert len(fresh.bytes_of(shadows)) == 60
+    assert fresh.bytes_of(shadows) == finished.bytes_of(shadows)
+    for project in (finished, fresh):
+        project.set("shadows.count", 3)
+        project.repro()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(store.glob("*.tmp"))
     for pattern in ("models/*/*.safetensors", "models/*/shadows/*", "metrics/**/*.*"):
         assert fresh.bytes_of(pattern) == finished.bytes_of(pattern)
+    assert set(read_json(fresh.folder / "metrics/defended/attacks.json")["adaptive"]) == set(
+        EVERY_ATTACK
+    )
+    finished.set("attacks.names", TINY["attacks"]["names"])
+    finished.repro()
 
 
 def test_a_bad_key_stops_before_anything_runs(finished: Project) -> None:
     """One message with every problem; the results of before stay."""
     before = finished.bytes_of("metrics/**/*.*")
     finished.params["defense"]["alpha_rcee"] = 1
+    finished.params["dataset"]["path"] = None  # dvc.yaml depends on it: dvc reads it before us
     finished.set("train.epochs", 0)
     out = finished.dvc("repro", fails=True)
     assert ran(out) == {"config"}
     assert "defense.alpha_rcee: unknown key (did you mean alpha_rce?)" in out
+    assert "dataset.path: must be text, found null" in out
     assert "train.epochs" in out
     assert "Traceback" not in out
     assert finished.bytes_of("metrics/**/*.*") == before
     del finished.params["defense"]["alpha_rcee"]
+    finished.params["dataset"]["path"] = TINY["dataset"]["path"]
     finished.set("train.epochs", 6)
     assert finished.repro() == set()
 
