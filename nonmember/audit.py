@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 from nonmember import epsilon, metrics, statistics
 from nonmember import risk as risks
 from nonmember.attacks import Attack, attacks
-from nonmember.evidence import TARGET, Evidence, View
+from nonmember.evidence import TARGET, Chosen, Evidence, View
 from nonmember.intervals import random_half
 from nonmember.metrics import Scored
 
@@ -76,11 +76,13 @@ def _of_shadows(
     found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
     for part in np.array_split(np.arange(len(views)), min(FOLDS, len(views))):
         fitted = _build({name: chosen[name] for name in learners})
+        rest = Chosen(views, [i for i in range(len(views)) if i not in part])
         for attack in fitted.values():
-            attack.fit([view for i, view in enumerate(views) if i not in part], seed)
+            attack.fit(rest, seed)
         for number in part:
+            view = views[number]
             for name, attack in built.items():
-                found[f"{name}.shadows"].append(fitted.get(name, attack).score(views[number]))
+                found[f"{name}.shadows"].append(fitted.get(name, attack).score(view))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

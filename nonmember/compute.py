@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,7 +46,7 @@ def available() -> list[str]:
     """Devices that are there: the accelerators torch sees, then the CPU."""
     import torch
 
-    kind = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
+    kind = torch.accelerator.current_accelerator()
     count = torch.accelerator.device_count() if kind is not None else 0
     return [f"{kind.type}:{i}" for i in range(count) if kind is not None] + ["cpu"]
 
@@ -66,18 +67,20 @@ def resolve(options: ComputeOptions) -> list[str]:
 
 
 def slots(options: ComputeOptions) -> list[str]:
-    """One entry a worker: the device it works on; ValueError if the backend is not installed."""
+    """One entry a worker: the device it works on, in turn, so that few models use all devices.
+
+    ValueError if the backend is not installed or a device is not there.
+    """
     if options.backend == "ray" and importlib.util.find_spec("ray") is None:
         raise ValueError("compute.backend: ray is not installed; pip install -e '.[ray]'")
-    return [
-        device
-        for device in resolve(options)
-        for _ in range(
-            options.workers
-            if options.workers != "auto"
-            else (joblib.cpu_count() if device == "cpu" else 1)
-        )
-    ]
+    rounds = [[device] * _workers(options, device) for device in resolve(options)]
+    return [device for turn in zip_longest(*rounds) for device in turn if device is not None]
+
+
+def _workers(options: ComputeOptions, device: str) -> int:
+    if options.workers != "auto":
+        return options.workers
+    return joblib.cpu_count() if device == "cpu" else 1
 
 
 @contextmanager
@@ -85,9 +88,9 @@ def one_slot(names: list[str], folder: Path) -> Iterator[str]:
     """Take a free worker slot (a lock file a slot, freed when its process dies) and its device."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, device in enumerate(names):
-        lock = filelock.FileLock(folder / f"slot-{number}.lock", blocking=False)
+        lock = filelock.FileLock(folder / f"slot-{number}.lock")
         try:
-            lock.acquire()
+            lock.acquire(blocking=False)
         except filelock.Timeout:
             continue
         try:
@@ -95,7 +98,7 @@ def one_slot(names: list[str], folder: Path) -> Iterator[str]:
         finally:
             lock.release()
         return
-    yield names[0]
+    yield names[os.getpid() % len(names)]
 
 
 @contextmanager

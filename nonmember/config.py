@@ -34,7 +34,6 @@ from nonmember.splits import SplitOptions
 from nonmember.training import TrainOptions
 
 T = TypeVar("T")
-ARMS = ("undefended", "defended")
 SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
     "metrics",

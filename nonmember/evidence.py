@@ -15,7 +15,7 @@ Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,7 @@ class View:
         on, for attacks that compare models; else None.
     inputs: (n, d) float32 or None.
     public: at most one view: the same model on samples that it is known not to have trained on and
-        that nothing is evaluated on.
+        that it is not evaluated on (other models may be).
     """
 
     ids: np.ndarray
@@ -92,6 +92,7 @@ class Evidence:
         self._check_shapes({**arrays, **self.signals})
         self.canary = np.array(arrays.get("canary", np.zeros(len(self.ids), np.bool_)))
         self._check_values()
+        self._known: dict[Callable[[View], np.ndarray], dict[int, np.ndarray]] = {}
 
     @property
     def models(self) -> int:
@@ -166,6 +167,14 @@ class Evidence:
         others = [i for i in range(1, self.models) if i != model]
         return _Views(self, [i for i in others if not self._complements(i, model)], rows)
 
+    def _all(self, statistic: Callable[[View], np.ndarray], model: int) -> np.ndarray:
+        """A statistic of one model on all samples, (samples,), kept."""
+        known = self._known.setdefault(statistic, {})
+        if model not in known:
+            seen = View(self.ids, self.labels, np.array(self.logits[model]))
+            known[model] = statistic(seen)
+        return known[model]
+
     def _complements(self, one: int, other: int) -> bool:
         a, b = self.membership[one], self.membership[other]
         known = self._evaluated(one)
@@ -231,6 +240,45 @@ class Evidence:
                     f"{self.path}/membership.npy: model {model} needs members (1) and "
                     "non-members (0), it has only one of them"
                 )
+
+
+def of_each(views: Sequence[View], statistic: Callable[[View], np.ndarray]) -> np.ndarray:
+    """(models, n) float64: one number a sample from each view, one model in memory at a time.
+
+    statistic: a function of labels and logits, sample by sample. Of an Evidence's own models it is
+    computed once, however many models are compared with them.
+    """
+    if isinstance(views, _Views) and views._rows is not None:
+        return np.stack([views._evidence._all(statistic, m)[views._rows] for m in views._models])
+    return np.stack([statistic(view) for view in views])
+
+
+def trained_on(views: Sequence[View]) -> np.ndarray:
+    """(models, n) bool: `member` of each view. ValueError if a view has none."""
+    if isinstance(views, _Views) and views._rows is not None:
+        return views._evidence.membership[list(views._models)][:, views._rows] == 1
+    if any(view.member is None for view in views):
+        raise ValueError("it must be known what each model was trained on")
+    return np.stack([np.asarray(view.member) for view in views])
+
+
+class Chosen(Sequence[View]):
+    """Some of `views`, each taken when it is indexed."""
+
+    def __init__(self, views: Sequence[View], numbers: Sequence[int]) -> None:
+        self._views, self._numbers = views, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        if isinstance(index, slice):
+            return Chosen(self._views, self._numbers[index])
+        return self._views[self._numbers[index]]
 
 
 class _Views(Sequence[View]):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from nonmember import compute, files, fleet, prepared
 from nonmember.canaries import Canaries
@@ -74,8 +75,9 @@ def outlines(known: Prepared, ids: np.ndarray, target: Rows) -> np.ndarray:
     others = np.setdiff1d(ids, np.concatenate([target.train, target.test, target.inference]))
     basis = others if len(others) >= COMPONENTS else ids
     basis = basis[spread(len(basis), min(len(basis), 10_000))]
-    pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(flat(basis))
-    parts = [pca.transform(flat(part)) for part in np.array_split(ids, len(ids) // CHUNK + 1)]
+    with threadpool_limits(1):  # several threads add up in another order
+        pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(flat(basis))
+        parts = [pca.transform(flat(part)) for part in np.array_split(ids, len(ids) // CHUNK + 1)]
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -118,7 +120,7 @@ def extract(
         try:
             for done, _ in enumerate(compute.spread(options, _extract_one, calls), start=1):
                 print(f"signals of {done} of {len(calls)} models", file=sys.stderr, flush=True)
-        except (MemoryError, TerminatedWorkerError) as error:
+        except (MemoryError, BrokenExecutor) as error:
             raise RuntimeError(
                 f"a worker died while extracting signals ({type(error).__name__}), most likely for "
                 "lack of memory: lower compute.workers"

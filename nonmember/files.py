@@ -69,10 +69,11 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         there = next(folder for folder in path.absolute().parents if folder.is_dir())
         free = shutil.disk_usage(there).free / 2**20
+        reason = error.strerror or f"{error}: is the disk full?"  # numpy's own have no number
         raise OSError(
-            error.errno,
-            f"cannot write {path} ({error.strerror or error}; {free:.0f} MiB free there); "
-            "nothing was left half-written",
+            error.errno or errno.EIO,
+            f"cannot write {path} ({reason}; {free:.0f} MiB free there); nothing was left "
+            "half-written",
         ) from error
 
 

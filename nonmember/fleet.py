@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +19,11 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import filelock
 import safetensors.torch
-from safetensors import SafetensorError
 
 from nonmember import code, compute, files, prepared
 from nonmember.compute import ComputeOptions
@@ -34,7 +35,7 @@ EXTRA = "released."
 
 
 def fingerprint(task: Task) -> str:
-    """The identity of a task: 32 hex digits over settings, rows, data, seed and code."""
+    """The identity of a task: 32 hex digits over settings, rows, data, seed, code and torch."""
     digest = hashlib.sha256(json.dumps(task.recipe(), sort_keys=True).encode())
     for rows in (task.train_rows, task.inference_rows):
         digest.update(rows.astype("<i8").tobytes() + b"/")
@@ -43,7 +44,14 @@ def fingerprint(task: Task) -> str:
     for name, needed in sorted(task.build_defense().requires(task).items()):
         digest.update(f"{name}={fingerprint(needed)}".encode())
     digest.update(_code(task.defense["name"], task.model["name"]).encode())
+    digest.update(_libraries().encode())
     return digest.hexdigest()[:32]
+
+
+@lru_cache
+def _libraries() -> str:
+    """The versions of those that do the arithmetic: they decide the last digits."""
+    return ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "opacus"))
 
 
 @lru_cache
@@ -82,7 +90,7 @@ class Store:
             return False
         try:
             whole = files.read_json(recipe)["sha256"] == _sha256(weights)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             whole = False
         if not whole:
             print(f"{weights}: damaged, will be trained again", file=sys.stderr)
@@ -120,10 +128,9 @@ def load(weights_path: str | Path) -> Trained:
     """A model file and the JSON beside it; ValueError naming the file if it is damaged."""
     weights_path = Path(weights_path)
     meta = files.read_json(weights_path.with_suffix(".json"))
-    try:
-        tensors = safetensors.torch.load_file(weights_path)
-    except SafetensorError as error:
-        raise ValueError(f"{weights_path}: not a whole safetensors file ({error})") from error
+    if _sha256(weights_path) != meta["sha256"]:
+        raise ValueError(f"{weights_path}: damaged, its checksum is not that of the JSON beside it")
+    tensors = safetensors.torch.load_file(weights_path)
     return Trained(
         weights={n: t for n, t in tensors.items() if not n.startswith(EXTRA)},
         extras={n.removeprefix(EXTRA): t for n, t in tensors.items() if n.startswith(EXTRA)},
@@ -194,7 +201,6 @@ def _train_wave(
     label: str,
 ) -> None:
     board = Board(store.folder.parent / "progress" / f"{os.getpid()}")
-    board.clear()  # of a killed run that had the same process id
     calls = [(key, task, str(data), store, slots, board) for key, task in wave.items()]
     names = {key: task.name for key, task in wave.items()}
     try:
@@ -279,6 +285,7 @@ def _locked(store: Store) -> Iterator[None]:
     try:
         for torn in store.folder.glob(".*.tmp"):  # of a run that was killed while saving
             torn.unlink(missing_ok=True)
+        shutil.rmtree(store.folder.parent / "progress", ignore_errors=True)  # of killed runs
         yield
     finally:
         lock.release()

@@ -30,6 +30,7 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     digest = hashlib.sha256(str((inputs.dtype, inputs.shape, arrays.mean, arrays.std)).encode())
     digest.update(inputs.data)
     digest.update(labels.data)
+    (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
     files.write_array(folder / "inputs.npy", inputs)
     files.write_array(folder / "labels.npy", labels)
     files.write_json(

@@ -15,7 +15,7 @@ from nonmember import files, fleet, prepared, signals
 from nonmember.queries import Query, Samples
 from nonmember.splits import load_rows
 from nonmember.tasks import make_task
-from nonmember.training import Task, restore
+from nonmember.training import Task, exact, restore
 
 LAYER_BYTES = 4 * 2**20  # of a batch's largest layer: more leaves a core's cache and is slower
 _CHUNK = 4096  # rows of the data read at a time
@@ -51,13 +51,16 @@ class Released:
     ) -> dict[str, np.ndarray]:
         """Signals of some rows of the data: (n, classes) for logits, else (n,), float32.
 
+        names: keys of signals.SIGNALS; the logits are there whether asked for or not.
         labels: (n,) int64, as the attacker knows them: a canary's is wrong.
         """
         inputs, _ = self.data.take(rows)
         normalise, truth = self.data.normalise, torch.from_numpy(labels)
-        seen = signals.compute(
-            self.model, inputs, truth, names, normalise=normalise, device=self._device
-        )
+        with exact():
+            seen = signals.compute(
+                self.model, inputs, truth, {"logits", *names}, normalise=normalise,
+                device=self._device,
+            )  # fmt: skip
         return {**seen, "logits": self._release(torch.from_numpy(seen["logits"]))}
 
     def ask(self, query: Query, rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -68,7 +71,7 @@ class Released:
 
     def answer(self, raw: Tensor) -> np.ndarray:
         """(k, …) raw inputs -> released logits (k, classes) float32."""
-        with torch.inference_mode():
+        with torch.inference_mode(), exact():
             parts = [self._forward(part) for part in raw.split(self.batch_size)]
         return self._release(torch.cat(parts))
 
@@ -83,8 +86,9 @@ class Released:
         """Inputs whose largest layer takes LAYER_BYTES; an accelerator takes 64 times as many."""
         sizes = []
 
-        def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            sizes.append(output.numel() * output.element_size())
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                sizes.append(output.numel() * output.element_size())
 
         handles = [m.register_forward_hook(note) for m in self.model.modules()]
         try:

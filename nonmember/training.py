@@ -321,8 +321,8 @@ def train(
     """Train the task's model on the task's rows.
 
     required: finished trainings of `defense.requires(task)`, by the same names.
-    Raises FloatingPointError if the loss stops being finite, ValueError if `prepared` is not the
-    data that the task was made for or if the defense cannot be trained with these options.
+    Raises FloatingPointError if loss or weights stop being finite, ValueError if `prepared` is not
+    the data that the task was made for or if the defense cannot be trained with these options.
     """
     defense = task.build_defense()
     problems = defense.check(prepared.classes)
@@ -331,7 +331,7 @@ def train(
     place = torch.device(device)
     if task.data != prepared.sha256:
         raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")
-    with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+    with _own_rng(place), exact():
         generator = seed_all(task.seed)
         model = task.build_model(prepared.shape, prepared.classes).to(place)
         feature_dim = last_linear(model).in_features
@@ -357,20 +357,45 @@ def train(
         )
         defense.start(run, {name: t.weights for name, t in (required or {}).items()})
         defense.fit(run)
-        return Trained(
+        trained = Trained(
             weights=_on_cpu(run.model.state_dict()),
             extras=_on_cpu(defense.extras(run)),
             curve=run.curve,
             facts=defense.facts(run),
         )
+        _require_finite(run)
+        return trained
+
+
+def _require_finite(run: Run) -> None:
+    """Ask the finished model: the loss of the last step says nothing of what that step did."""
+    with torch.no_grad():
+        logits = run.model.eval()(run.prepare(run.inputs[:64]))
+    if not logits.isfinite().all():
+        raise FloatingPointError(
+            f"{run.task.name}: its outputs are infinite or NaN after the last epoch; lower "
+            "train.lr or the defense's strength"
+        )
 
 
 def restore(task: Task, trained: Trained, prepared: Prepared, device: str = "cpu") -> nn.Module:
     """The trained model in eval mode on `device`."""
-    with torch.random.fork_rng():
+    with _own_rng(torch.device("cpu")):
         model = task.build_model(prepared.shape, prepared.classes)
     model.load_state_dict(trained.weights)
     return model.to(torch.device(device)).eval()
+
+
+def _own_rng(place: torch.device) -> AbstractContextManager[None]:
+    """Random numbers inside leave those outside as they were; no other GPU is woken for it."""
+    return torch.random.fork_rng([place] if place.type == "cuda" else [])
+
+
+def exact() -> AbstractContextManager[None]:
+    """cuDNN as exact as it can be: fp32 is fp32, and equal inputs give equal results."""
+    return torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+    )
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> Weights:

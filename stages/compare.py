@@ -62,6 +62,15 @@ HEAD = (
 )  # fmt: skip
 
 
+class _Quoting(yaml.SafeDumper):
+    """Text in quotes: PyYAML leaves them off where it, but not DVC, would read text."""
+
+
+_Quoting.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar(f"{yaml12.TAG}str", text, style='"')
+)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row: a defense and the keys in which it differs from params.yaml."""
@@ -78,7 +87,7 @@ class Entry:
         if isinstance(changed.get("defense"), dict):  # else it is `config` that says so
             own = {**dict(self.changes), "name": self.defense}
             changed["defense"] = {**changed["defense"], **own}
-        return yaml.safe_dump(changed, sort_keys=False).encode()
+        return yaml.dump(changed, Dumper=_Quoting, sort_keys=False).encode()
 
     @property
     def folder(self) -> str:
@@ -226,7 +235,8 @@ def audits(
 ) -> Iterator[tuple[Entry, list[Outcome]]]:
     """Each row with its outcomes, one a seed; `none` first. Stops at a seed that fails."""
     os.environ["DVC_ROOT"] = str(ROOT)  # one store with `dvc repro`
-    key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    same = {name: value for name, value in params.items() if name not in ("seed", "compute")}
+    key = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:12]
     first = params.get("seed", 0)
     settings = [{**params, "seed": seed} for seed in range(first, first + seeds)]
     folders = [ROOT / "work" / "compare" / key / str(values["seed"]) for values in settings]

@@ -60,7 +60,8 @@ def test_auto_is_every_gpu_or_else_the_cpu(two_gpus: None, monkeypatch: pytest.M
 def test_slots(two_gpus: None) -> None:
     """auto: one worker a GPU, one a CPU core; else so many a device."""
     assert compute.slots(ComputeOptions()) == ["cuda:0", "cuda:1"]
-    assert compute.slots(ComputeOptions(workers=2)) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
+    assert compute.slots(ComputeOptions(workers=2)) == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert compute.slots(ComputeOptions(devices=["cuda:1", "cpu"]))[:2] == ["cuda:1", "cpu"]
     assert compute.slots(ComputeOptions(devices="cpu", workers=3)) == ["cpu"] * 3
     assert compute.slots(ComputeOptions(devices="cpu")) == ["cpu"] * joblib.cpu_count()
 
@@ -78,7 +79,7 @@ def test_two_holders_get_two_slots_and_give_them_back(tmp_path: Path) -> None:
         with compute.one_slot(names, tmp_path) as second:
             assert second == "b"
             with compute.one_slot(names, tmp_path) as third:
-                assert third == "a"  # all are taken: share one rather than wait
+                assert third in names  # all are taken: share one rather than wait
         with compute.one_slot(names, tmp_path) as second:
             assert second == "b"
     with compute.one_slot(names, tmp_path) as first:

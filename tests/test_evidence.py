@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nonmember import statistics
-from nonmember.evidence import Evidence, View
+from nonmember.evidence import Chosen, Evidence, View, of_each, trained_on
 
 MODELS, SAMPLES, CLASSES = 3, 8, 4
 
@@ -197,3 +197,32 @@ def test_a_shadow_is_not_compared_with_its_complement(tmp_path):
         assert [view.member.tolist() for view in views] == [own.tolist() for own in seen]
     everyone = np.arange(SAMPLES)
     assert len(evidence.reference(everyone)) == 3  # without the target's own complement, shadow 2
+
+
+def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(tmp_path, arrays):
+    """LiRA compares every shadow with all others: that must not read each as often."""
+    calls = []
+
+    def statistic(view: View) -> np.ndarray:
+        calls.append(len(view))
+        return statistics.log_odds(view.log_probs, view.labels)
+
+    evidence = Evidence(write(tmp_path, arrays))
+    for rows in (np.array([0, 5]), np.array([3, 2, 1])):
+        views = evidence.reference(rows)
+        slow = np.stack([statistics.log_odds(v.log_probs, v.labels) for v in views])
+        np.testing.assert_array_equal(of_each(views, statistic), slow)
+        np.testing.assert_array_equal(trained_on(views), [v.member for v in views])
+    assert calls == [SAMPLES] * (MODELS - 1)
+    plain = list(views)
+    np.testing.assert_array_equal(of_each(plain, statistic), slow)
+    np.testing.assert_array_equal(trained_on(plain), trained_on(views))
+
+
+def test_chosen_views_are_read_when_they_are_asked_for(tmp_path, arrays):
+    shadows = Evidence(write(tmp_path, arrays)).shadows
+    chosen = Chosen(shadows, [1, 0])
+    assert len(chosen) == 2
+    assert [v.ids.tolist() for v in chosen] == [shadows[1].ids.tolist(), shadows[0].ids.tolist()]
+    assert [v.member.tolist() for v in chosen[1:]] == [shadows[0].member.tolist()]
+    assert chosen[0] is not chosen[0]  # none is kept

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,24 @@ def test_a_table_of_zeros_and_ones_is_found(
     query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
     model.ask(query, np.array([0]), data.labels[:1], 0)
     assert [samples.binary for samples in seen] == [binary]
+
+
+def test_outlines_are_the_same_with_one_thread_and_with_two(tmp_path: Path) -> None:
+    """Threads of the linear algebra add up in another order; attacks that learn amplify it."""
+    data = tiny.save(tmp_path, (600,), n=900)
+    script = (
+        "import sys, tiny; from pathlib import Path; from nonmember import extraction, prepared\n"
+        "data = prepared.load(Path(sys.argv[1])); rows = tiny.rows(data)\n"
+        "out = extraction.outlines(data, rows.train, rows)\n"
+        "import numpy; numpy.save(sys.argv[2], out)"
+    )
+    found = []
+    for threads in ("1", "2"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        path = str(tmp_path / f"{threads}.npy")
+        subprocess.run(
+            [sys.executable, "-c", script, str(data.folder), path], check=True,
+            env={**os.environ, **limits, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        found.append(np.load(path))
+    np.testing.assert_array_equal(*found)

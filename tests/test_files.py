@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -230,3 +232,19 @@ def test_link_copies_where_links_are_not_possible(
     with pytest.raises(OSError, match=r"cannot write .*c"):
         files.link(tmp_path / "absent", tmp_path / "out" / "c")
     assert names(tmp_path / "out") == ["b"]
+
+
+def test_a_disk_that_is_really_full_is_said_as_such(tmp_path: Path) -> None:
+    """NumPy's own error for a short write has no number and no reason."""
+    script = (
+        "import resource, signal, sys, numpy as np; from nonmember import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "files.write_array(sys.argv[1], np.zeros(100_000))"
+    )
+    path = tmp_path / "a.npy"
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is the disk full?" in done.stderr
+    assert "Errno None" not in done.stderr
+    assert not list(tmp_path.iterdir())

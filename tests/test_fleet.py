@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pytest
 import tiny
 import torch
 
 from nonmember import compute, files, fleet
+from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import Defense, defenses
 from nonmember.fleet import Store, fingerprint, train_all
@@ -115,7 +117,7 @@ def test_a_damaged_recipe_counts_as_absent_too(data, store):
 def test_loading_half_a_file_names_it(data, store):
     (key,) = run(shadows(data, 1), data, store)
     change(store.weights_path(key), "cut")
-    with pytest.raises(ValueError, match=rf"{key}\.safetensors: not a whole safetensors file"):
+    with pytest.raises(ValueError, match=rf"{key}\.safetensors: damaged"):
         fleet.load(store.weights_path(key))
 
 
@@ -215,7 +217,7 @@ def test_a_second_run_says_that_it_waits(data, store, capsys):
     assert trainings(store) == ["tiny shadow 0"]
 
 
-def test_the_fingerprint_is_everything_that_makes_a_model_and_nothing_else(data):
+def test_the_fingerprint_is_everything_that_makes_a_model_and_nothing_else(data, monkeypatch):
     task = tiny.task(data)
     changed = {
         "seed": dataclasses.replace(task, seed=7),
@@ -226,8 +228,14 @@ def test_the_fingerprint_is_everything_that_makes_a_model_and_nothing_else(data)
         "setting": tiny.task(data, {"name": "relaxloss", "relax_alpha": 0.3}),
         "rows": dataclasses.replace(task, train_rows=task.train_rows[1:]),
         "inference": dataclasses.replace(task, inference_rows=task.inference_rows[1:]),
+        "canaries": dataclasses.replace(task, canaries=Canaries(np.array([3]), np.array([1]))),
+        "their labels": dataclasses.replace(task, canaries=Canaries(np.array([3]), np.array([2]))),
     }
     keys = [fingerprint(task), *map(fingerprint, changed.values())]
+    for other in ("_code", "_libraries"):
+        with monkeypatch.context() as patch:
+            patch.setattr(fleet, other, lambda *_: "another")
+            keys.append(fingerprint(task))
     assert len(set(keys)) == len(keys)
     assert fingerprint(dataclasses.replace(task, name="another")) == keys[0]
     moved = dataclasses.replace(
@@ -286,3 +294,31 @@ def test_what_is_required_is_part_of_the_fingerprint(data, pupil, monkeypatch):
     seeded = lambda self, task: {"teacher": renamed(task, seed=1, defense={"name": "none"})}  # noqa: E731
     monkeypatch.setattr(Pupil, "requires", seeded)
     assert fingerprint(tiny.task(data, pupil)) != before
+
+
+def test_a_flipped_bit_is_noticed_where_it_is_loaded(data, store):
+    """A safetensors file with another weight is as whole as before; its checksum is not."""
+    (key,) = run(shadows(data, 1), data, store)
+    path = store.weights_path(key)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{key}\.safetensors: damaged"):
+        fleet.load(path)
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "{}", "no json"])
+def test_a_recipe_that_is_none_counts_as_absent(data, store, text):
+    (key,) = run(shadows(data, 1), data, store)
+    store.recipe_path(key).write_text(text)
+    assert not store.has(key)
+
+
+def test_what_killed_runs_left_is_removed(data, store):
+    """Half-written models and the notes of dead processes."""
+    left = [store.folder / ".x.safetensors.0.tmp", store.folder.parent / "progress/1/a.json"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    run(shadows(data, 1), data, store)
+    assert not any(path.exists() for path in left)

@@ -343,3 +343,27 @@ def test_bad_settings():
         metrics.fit_class_thresholds(scores, member, np.full(10, 2), 2)
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         metrics.deployed(scores, member, np.nan)
+
+
+def by_class(seed: int) -> Scored:
+    """Two classes, each told apart perfectly at 0 or at 10, not by one threshold for both."""
+    labels = np.arange(400) % 2
+    member = np.arange(400) % 4 < 2
+    noise = np.random.default_rng(seed).random(400)
+    return Scored(10 * labels + np.where(member, noise, -noise), member, labels)
+
+
+def test_class_advantage_is_that_of_a_threshold_a_class():
+    report = metrics.report(by_class(0), by_class(1), 2)
+    assert report["class_advantage"] == pytest.approx(1, abs=0.03)
+    assert report["advantage"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_too_few_samples_of_a_class_leave_it_the_common_threshold():
+    report = metrics.report(by_class(0), by_class(1), 2, min_class_samples=101)
+    assert report["class_advantage"] == report["advantage"] < 0.6
+
+
+def test_the_middle_of_two_large_scores_does_not_overflow():
+    scores = np.array([1.2e308, 1.6e308])
+    assert metrics.fit_threshold(scores, np.array([False, True])) == pytest.approx(1.4e308)

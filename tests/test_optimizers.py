@@ -41,3 +41,10 @@ def test_forgotten_gradients_are_gone():
     model(torch.ones(1, 2)).sum().backward()
     optimizers.forget_gradients(optimizer)
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_weight_decay_reaches_the_optimiser(name):
+    options = TrainOptions(optimizer=name, epochs=1, lr=0.1, weight_decay=0.25)
+    made = optimizers.make_optimizer(nn.Linear(2, 1), options)
+    assert [group["weight_decay"] for group in made.param_groups] == [0.25]

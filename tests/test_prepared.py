@@ -134,3 +134,22 @@ def test_normalise_keeps_the_input() -> None:
     raw = torch.ones(2, 3)
     Normalise((1.0,), (2.0,))(raw)
     assert raw.eq(1).all()
+
+
+def test_mean_zero_still_divides_by_the_deviation() -> None:
+    x = torch.tensor([[2.0, 4.0]])
+    assert Normalise((0.0,), (2.0,))(x).tolist() == [[1.0, 2.0]]
+
+
+def test_a_save_that_is_cut_off_cannot_be_loaded(tmp_path: Path, monkeypatch) -> None:
+    """Or models of the old data would be taken for models of the new."""
+    prepared.save(images(), "toy", tmp_path)
+
+    def cut(*_: object) -> None:
+        raise RuntimeError("cut")
+
+    monkeypatch.setattr(files, "write_json", cut)
+    with pytest.raises(RuntimeError, match="cut"):
+        prepared.save(images(1), "toy", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        prepared.load(tmp_path)

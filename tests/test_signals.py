@@ -324,3 +324,27 @@ def test_bad_requests_are_refused() -> None:
     mixing = nn.Sequential(nn.BatchNorm1d(30, track_running_stats=False), head(30))
     with pytest.raises(ValueError, match=r"0: batch-norm with track_running_stats=False"):
         signals.compute(mixing, x, labels, NAMES, normalise=same)
+
+
+def test_beyond_float32_norms_are_zero_and_never_rise() -> None:
+    """At a gap of 90 the probability of the other classes is no longer a float32 number."""
+    model = nn.Linear(1, CLASSES)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [0.0]]))
+        model.bias.zero_()
+    gaps = torch.tensor([[60.0], [80.0], [85.0], [90.0], [95.0], [120.0], [800.0]])
+    labels = torch.zeros(len(gaps), dtype=torch.int64)
+    found = signals.compute(model, gaps, labels, NAMES[2:], normalise=same)
+    length = 3 * np.exp(-gaps[:, 0].double().numpy())
+    exact = length * np.sqrt((1 + 3 / 9) * (gaps[:, 0].numpy().astype(float) ** 2 + 1))
+    np.testing.assert_allclose(found["grad_w_l2"], exact, rtol=1e-4, atol=1e-44)
+    for name in NAMES[2:]:
+        assert (np.diff(found[name]) <= 0).all()
+        assert found[name][-1] == 0
+
+
+def test_sums_of_ten_million_weights_are_as_exact_as_those_of_few() -> None:
+    """One float32 norm over all of them is off by 3e-4."""
+    gradient = torch.randn(1, 4000, 2500, generator=torch.Generator().manual_seed(0))
+    exact = torch.stack([gradient.double().abs().sum(), gradient.double().square().sum()])
+    torch.testing.assert_close(signals._sums(gradient)[:, 0], exact, rtol=1e-5, atol=0)

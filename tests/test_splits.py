@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -305,3 +306,48 @@ def test_a_shadow_that_saw_the_targets_samples_is_refused() -> None:
     check_apart(target, [honest])
     with pytest.raises(AssertionError, match="shadow 1 has rows that the target is evaluated on"):
         check_apart(target, [honest, Rows(honest.train, target.train[:3], honest.inference)])
+
+
+@pytest.mark.parametrize("judged", ["train", "test"])
+@pytest.mark.parametrize("used", ["train", "test"])
+def test_a_shadow_is_apart_from_both_sets_with_both_of_its_own(judged: str, used: str) -> None:
+    options, labels = SplitOptions(scheme="past"), draw_labels(120, 3)
+    target, honest = target_rows(labels, options, 0), shadow_rows(labels, options, 0, 0)
+    shadow = dataclasses.replace(honest, **{used: getattr(target, judged)[:1]})
+    with pytest.raises(AssertionError, match="shadow 0"):
+        check_apart(target, [shadow])
+
+
+def test_canaries_follow_the_seed_and_take_every_other_class() -> None:
+    labels, options = draw_labels(4000, 5), SplitOptions(canaries=0.5)
+    target = target_rows(labels, options, 1)
+    one, again, other = (draw_canaries(labels, options, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.rows, again.rows)
+    assert len(np.setdiff1d(one.rows, other.rows)) > 0
+    members = np.isin(target.train, one.rows)
+    assert 0 < members[: len(members) // 2].mean() < 1  # not the first ones
+    steps = np.bincount((one.labels - labels[one.rows]) % 5, minlength=5)
+    assert steps[0] == 0
+    assert steps[1:].min() > 0.7 * steps[1:].mean()
+
+
+def test_every_draw_follows_the_seed_within_its_pool() -> None:
+    """The pool itself does; so that alone would change the rows."""
+    labels = np.zeros(240, np.int64)
+    options = SplitOptions(scheme="past", stratified=False, canaries=0.5)
+    for draw in (shadow_rows, half_rows):
+        drawn = [draw(labels, options, seed, 0) for seed in (1, 2)]
+        places = [np.isin(np.sort(np.concatenate(parts(r)[:2])), r.train) for r in drawn]
+        assert not np.array_equal(*places)
+    labels[::2] = 1
+    chosen = [draw_canaries(labels, options, seed).rows for seed in (1, 2)]
+    places = [np.isin(target_rows(labels, options, s + 1).train, c) for s, c in enumerate(chosen)]
+    assert not np.array_equal(*places)
+
+
+def test_random_halves_are_stratified() -> None:
+    labels = draw_labels(600, 3)
+    rows = half_rows(labels, SplitOptions(scheme="past"), 0, 0)
+    for part in (rows.train, rows.test):
+        counts = np.bincount(labels[part], minlength=3)
+        assert np.abs(counts - np.bincount(labels, minlength=3) * len(part) / 600).max() <= 1

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
+from nonmember.defenses import Defense
 from nonmember.prepared import Prepared
-from nonmember.training import TrainOptions, batches, crop_flip, restore, train
+from nonmember.training import Run, Task, TrainOptions, batches, crop_flip, restore, train
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +215,43 @@ def test_a_defense_that_these_data_do_not_allow_is_refused(tmp_path):
     task = tiny.task(data, {"name": "crl", "alpha_rce": 1.2})
     with pytest.raises(ValueError, match=r"defense\.alpha_rce: must be between"):
         train(task, data)
+
+
+class Watching(Defense):
+    """Notes what a training runs under."""
+
+    def start(self, run: Run, required: Any) -> None:
+        self.seen = (
+            torch.backends.cudnn.enabled,
+            torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+        )
+
+
+def test_a_training_keeps_cudnn_and_has_it_be_exact(table, monkeypatch):
+    """torch's context manager turns cuDNN off unless it is told not to."""
+    defense = Watching()
+    monkeypatch.setattr(Task, "build_defense", lambda _: defense)
+    before = torch.backends.cudnn.allow_tf32
+    train(tiny.task(table), table)
+    assert defense.seen == (torch.backends.cudnn.enabled, True, False, False)
+    assert defense.seen[0]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_the_cpu_wakes_no_gpu(table, monkeypatch):
+    """Each worker would otherwise open a context on every card."""
+    asked = []
+    real = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: asked.append(devices) or real([]))
+    trained = train(tiny.task(table), table)
+    restore(tiny.task(table), trained, table)
+    assert asked == [[], []]
+
+
+def test_weights_that_the_last_step_ruins_are_refused(table):
+    """The loss of a step is taken before it."""
+    task = tiny.task(table, lr=1e38, epochs=1, batch_size=len(tiny.task(table).train_rows))
+    with pytest.raises(FloatingPointError, match=r"infinite or NaN.*lower train\.lr"):
+        train(task, table)

@@ -23,7 +23,7 @@ class MLP(Architecture):
     """Hidden layers of the given widths; the feature is the last hidden layer, activated."""
 
     class Options(Settings):
-        widths: list[Annotated[int, Field(ge=1)]] = Field(
+        widths: list[Annotated[int, Field(ge=1, le=2**16)]] = Field(
             [256, 128], description="units of each hidden layer; [] is a linear model"
         )
         activation: Literal["relu", "tanh"] = Field("relu", description="after each hidden layer")

@@ -6,29 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nonmember.evidence import View
+from nonmember.evidence import View, of_each, trained_on
 
 Statistic = Callable[[View], np.ndarray]
 
 
 def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.ndarray, np.ndarray]:
-    """One statistic of every reference model, one model in memory at a time.
+    """One statistic of every reference model.
 
     Returns values (models, n) float64 and inside (models, n) bool: trained on this sample.
-    Raises ValueError without reference models.
+    Raises ValueError without reference models, or if one does not say what it was trained on.
     """
-    values, inside = [], []
-    for other in view.reference or ():
-        if other.member is None:
-            raise ValueError(f"attack {attack} must know what its reference models trained on")
-        values.append(statistic(other))
-        inside.append(other.member)
-    if not values:
+    if not view.reference:
         raise ValueError(
             f"attack {attack} compares a model with others, got no reference model; "
             "set shadows.count to 2 or more"
         )
-    return np.stack(values), np.stack(inside)
+    try:
+        inside = trained_on(view.reference)
+    except ValueError as error:
+        what = f"attack {attack} must know what its reference models trained on"
+        raise ValueError(what) from error
+    return of_each(view.reference, statistic), inside
 
 
 def online_needs(key: str, mode: str, assignment: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from pydantic import Field
 
@@ -10,6 +13,7 @@ from nonmember.datasets._moments import moments
 from nonmember.settings import Settings
 
 MISSING = {"", "nan"}
+CODE = re.compile(r"[+-]?0\d")
 
 
 class TableOptions(Settings):
@@ -68,10 +72,28 @@ def _numbers_or_text(labels: np.ndarray) -> np.ndarray:
             numbers = labels.astype(kind)
         except (ValueError, OverflowError):
             continue
-        # Codes such as 01 and 1 are two classes: as whole numbers they would be one.
-        merged = kind == np.int64 and len(np.unique(numbers)) < len(np.unique(labels))
-        return labels if merged else numbers
+        # Codes such as 01 and 1 are two classes: as numbers they would be one. So would codes of
+        # more digits than a number holds.
+        merged = len(np.unique(numbers)) < len(np.unique(labels))
+        codes = kind == np.int64 or any(CODE.match(label) for label in np.unique(labels))
+        large = kind == np.float64 and np.isfinite(numbers).all() and (numbers >= 2**53).any()
+        return labels if (merged and codes) or large else numbers
     return labels
+
+
+def require_float32(low: np.ndarray, high: np.ndarray, names: Sequence[str]) -> None:
+    """ValueError for a feature of which float32 would keep less than a thousand steps.
+
+    low, high: (features,) float64, the least and the largest value of each.
+    """
+    steps = np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high)) * 1000
+    lost = np.flatnonzero((high > low) & (high - low < steps))
+    if len(lost):
+        first = lost[0]
+        raise ValueError(
+            f"{names[first]} lies between {low[first]:.17g} and {high[first]:.17g}, too far from 0 "
+            f"for float32, in which data are kept; subtract {low[first]:.17g}"
+        )
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:

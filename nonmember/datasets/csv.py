@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
-from nonmember.datasets._tables import MISSING, TableOptions, to_arrays
+from nonmember.datasets._tables import MISSING, TableOptions, require_float32, to_arrays
 
 BLOCK = 2048  # rows held as text at a time
 
@@ -52,11 +52,19 @@ class Csv(Dataset):
         rows = _rows(path)
         _, header = next(rows)
         at = header.index(self.options.label)
+        names = header[:at] + header[at + 1 :]
         blocks, labels = [], []
+        low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
         while block := list(islice(rows, BLOCK)):
             labels += _labels(path, header, at, block)
-            blocks.append(_numbers(path, header[:at] + header[at + 1 :], block))
+            values = _numbers(path, names, block)
+            low, high = np.minimum(low, values.min(0)), np.maximum(high, values.max(0))
+            blocks.append(values.astype(np.float32))
         inputs, standardize = np.concatenate(blocks), self.options.standardize
+        try:
+            require_float32(low, high, [f"column '{name}'" for name in names])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         try:
             return to_arrays(inputs, np.array(labels), standardize, f"table in {path}")
         except ValueError as error:
@@ -110,11 +118,10 @@ def _labels(path: Path, header: list[str], at: int, block: list[Row]) -> list[st
 
 
 def _numbers(path: Path, names: list[str], block: list[Row]) -> np.ndarray:
-    """(rows, features) float32; ValueError for the first cell that is no finite number."""
+    """(rows, features) float64; ValueError for the first cell that is no finite float32 number."""
     try:
-        with np.errstate(over="ignore"):
-            values = np.array([cells for _, cells in block], np.float32)
-        if np.isfinite(values).all():
+        values = np.array([cells for _, cells in block], np.float64)
+        if (np.abs(values) <= np.finfo(np.float32).max).all():
             return values
     except ValueError:
         pass  # found again below, to name the cell

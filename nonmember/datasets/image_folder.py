@@ -1,7 +1,8 @@
 """Your own images: a folder a class, `<path>/<class>/**/*.png` (the layout of torchvision).
 
-`<path>/{train,val,test}/<class>/…` works too: the parts are pooled, since who becomes a member
-is drawn later. Hidden files and folders and files that are no images are ignored.
+`<path>/{train,val,test}/<class>/…` works too (also Training, valid, testing and the like): the
+parts are pooled, since who becomes a member is drawn later. Hidden files and folders and files that
+are no images are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nonmember.datasets._moments import moments
 from nonmember.settings import Settings
 
 EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-PARTS = {"train", "val", "test"}
+PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
 EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
 
@@ -125,8 +126,8 @@ def _folders(path: Path) -> list[Path]:
 
 def _parts(path: Path) -> list[Path]:
     """The folders that hold the class folders: `path`, or its train/, val/ and test/."""
-    parts = [folder for folder in _folders(path) if folder.name in PARTS and _folders(folder)]
-    return sorted(parts, key=lambda folder: ["train", "val", "test"].index(folder.name)) or [path]
+    parts = [f for f in _folders(path) if f.name.lower() in PARTS and _folders(f)]
+    return sorted(parts, key=lambda folder: PARTS.index(folder.name.lower())) or [path]
 
 
 def _images(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nonmember.datasets._base import Arrays, Dataset
-from nonmember.datasets._tables import TableOptions, encode_labels, to_arrays
+from nonmember.datasets._tables import TableOptions, encode_labels, require_float32, to_arrays
 
 Header = tuple[tuple[int, ...], np.dtype]
 
@@ -19,8 +19,8 @@ class Npz(Dataset):
     """`dataset.path` is the file. x: (n, features) or images (n, channels, height, width);
     y: (n,) whole numbers or text.
 
-    Any numbers or booleans will do for x. Images of whole numbers 0–255 become uint8, tables of
-    only 0 and 1 too; other tables of uint8 stay uint8 and all else becomes float32.
+    Any numbers or booleans will do for x. Images of integers 0–255 become uint8, tables of only 0
+    and 1 too; other tables of uint8 stay uint8 and all else becomes float32.
     """
 
     Options = TableOptions
@@ -61,8 +61,8 @@ def _array(path: Path, key: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[key]
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{key} is damaged ({error}); save the file again") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, MemoryError) as error:
+        raise ValueError(f"{key} is damaged or too large ({error}); save the file again") from error
 
 
 def _headers(path: Path) -> dict[str, Header]:
@@ -95,7 +95,7 @@ def _header_problems(x: Header, y: Header) -> list[str]:
             f"x must be (n, features) or (n, channels, height, width) and not empty, is {shape}; "
             "grey images need x[:, None]"
         )
-    elif len(shape) == 4 and shape[1] == shape[2] > shape[3] and shape[3] in (1, 3):
+    elif len(shape) == 4 and shape[3] <= 4 < min(shape[1], shape[2]):
         problems.append(f"x {shape} has its channels last; save x.transpose(0, 3, 1, 2)")
     if label_shape != shape[:1]:
         problems.append(f"y must be one label a row of x, {shape[:1]}, is {label_shape}")
@@ -112,6 +112,9 @@ def _clean(x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         out = x.astype(np.float32)
     _require_rows(np.isfinite(out), x, "finite float32 numbers")
+    if x.ndim == 2:
+        low, high = (np.asarray(limit, np.float64) for limit in (x.min(0), x.max(0)))
+        require_float32(low, high, [f"x[:, {i}]" for i in range(x.shape[1])])
     return out
 
 

@@ -44,7 +44,9 @@ class Shoppers(Dataset):
     """
 
     class Options(Settings):
-        n: int = Field(30_000, ge=2 * CLASSES, description="number of invented shoppers")
+        n: int = Field(
+            30_000, ge=2 * CLASSES, le=10_000_000, description="number of invented shoppers"
+        )
         data_seed: int = Field(0, ge=0, description="seed of the invented data, not of the split")
 
     options: Options

@@ -66,7 +66,9 @@ class CRL(Defense):
         alpha_rce: float = Field(1.06, ge=0, description="threshold of the relaxed loss, nats")
         tau_rce: float = Field(0.1, ge=0, description="how strongly logits are normalised")
         alpha_rcl: float = Field(0.11, ge=0, description="threshold of the relaxed centre loss")
-        tau_rcl: float = Field(2.0, ge=0, description="how strongly features are normalised")
+        tau_rcl: float = Field(
+            2.0, ge=0, le=1e6, description="how strongly features are normalised"
+        )
         lambda_rcl: float = Field(0.2, ge=0, description="weight of the centre loss")
         center_lr: float = Field(0.001, gt=0, description="learning rate of the centres")
         center_momentum: float = Field(0.0, ge=0, lt=1, description="published code: 0.9")
@@ -91,9 +93,10 @@ class CRL(Defense):
                 f"defense.alpha_rce: must be between {low:.3g} (the least loss that tau_rce "
                 f"{o.tau_rce} allows) and log({classes}) = {high:.3g}, found {o.alpha_rce}"
             )
-        if o.tau_rcl > 0 and o.alpha_rcl > 2 / o.tau_rcl**2:
+        shrunk = o.tau_rcl * o.tau_rcl
+        if o.lambda_rcl > 0 and o.alpha_rcl * shrunk > 2:
             problems.append(
-                f"defense.alpha_rcl: must be between 0 and {2 / o.tau_rcl**2:.3g} (the largest "
+                f"defense.alpha_rcl: must be between 0 and {2 / shrunk:.3g} (the largest "
                 f"centre loss that tau_rcl {o.tau_rcl} allows), found {o.alpha_rcl}"
             )
         return problems

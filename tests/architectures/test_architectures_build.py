@@ -57,6 +57,20 @@ def test_number_of_weights(name: str, shape: tuple[int, ...], count: int) -> Non
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
+def test_resnet18_has_a_stem_for_small_images() -> None:
+    """3×3 at stride 1 and no pooling: a 32×32 image is 32×32 behind it."""
+    model = build("resnet18")
+    sizes = []
+    model.layer1.register_forward_pre_hook(lambda _, x: sizes.append(tuple(x[0].shape[1:])))  # type: ignore[union-attr]
+    model.eval()(torch.randn(1, 3, 32, 32))
+    assert sizes == [(64, 32, 32)]
+
+
+def test_vgg_drops_half() -> None:
+    """The head of the papers' VGG11."""
+    assert {m.p for m in build("vgg11_bn").modules() if isinstance(m, nn.Dropout)} == {0.5}
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_tables_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=rf"model\.name: {name} needs images .*\(600,\).*mlp"):

@@ -119,3 +119,15 @@ def test_a_folder_beside_the_parts(tmp_path: Path) -> None:
     fails(tmp_path, r"unlabelled is beside train, test")
     shutil.rmtree(tmp_path / "unlabelled")
     assert ImageFolder().check(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "names", [("Training", "Testing"), ("train", "valid"), ("TRAIN", "Validation", "Test")]
+)
+def test_parts_by_other_names_are_pooled(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """They would be two classes, *training* and *testing*."""
+    for name in names:
+        image_folder(tmp_path / name, ("bee", "ant"))
+    data = ImageFolder().load(tmp_path)
+    assert data.class_names == ["ant", "bee"]
+    assert len(data.inputs) == 6 * len(names)

@@ -159,3 +159,21 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
     fails(tmp_path, "Python objects", x=np.array([[Bomb()]] * 20, object))
     fails(tmp_path, "Python objects", y=np.array([Bomb()] * 20, object))
     assert not (tmp_path / "exploded").exists()
+
+
+def test_a_feature_that_float32_would_flatten_is_refused(tmp_path: Path) -> None:
+    """1e8 ± 1 is one number in float32: standardised, it would be noise or nothing."""
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    x[:, 1] += 1e8
+    path = npz(tmp_path / "own.npz", x=x, y=np.arange(20) % 2)
+    with pytest.raises(ValueError, match=r"x\[:, 1\] lies between 9999.* subtract"):
+        Npz().load(path)
+    x[:, 1] -= 1e8
+    path = npz(tmp_path / "own.npz", x=x, y=np.arange(20) % 2)
+    assert Npz().load(path).inputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(20, 8, 9, 3), (20, 8, 8, 4), (20, 6, 5, 1)])
+def test_channels_last_is_refused_in_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = npz(tmp_path / "own.npz", x=np.zeros(shape, np.uint8), y=np.arange(20) % 2)
+    assert "channels last" in Npz().check(path)[0]

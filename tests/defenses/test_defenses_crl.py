@@ -319,3 +319,18 @@ def test_only_the_traced_loss_has_second_derivatives():
     (twice,) = torch.autograd.grad(crl.traced_loss(b), b.logits, create_graph=True)
     assert not once.requires_grad
     assert twice.requires_grad
+
+
+@pytest.mark.parametrize("tau", [1e-200, 1e-9, 1e6])
+def test_a_strange_tau_rcl_gets_a_message_or_passes(tau: float) -> None:
+    """Its square may be 0 or large; neither may end in a traceback."""
+    problems = CRL(alpha_rce=1.0, alpha_rcl=0.1, tau_rcl=tau).check(10)
+    assert [p.split(":")[0] for p in problems] == (["defense.alpha_rcl"] if tau > 1 else [])
+    with pytest.raises(ValidationError):
+        CRL(tau_rcl=1e200)
+
+
+def test_without_centres_their_threshold_does_not_matter() -> None:
+    """ImpRelaxLoss, lambda_rcl = 0, has no centre loss to be above or below it."""
+    assert CRL(alpha_rce=1.0, alpha_rcl=9.0, lambda_rcl=0.0).check(10) == []
+    assert len(CRL(alpha_rce=1.0, alpha_rcl=9.0).check(10)) == 1

@@ -192,3 +192,23 @@ def test_an_unknown_defense_stops_before_anything_runs(place: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown defense 'crll', known: advreg"):
         compare.main(["crll"], [], 1, "out")
     assert not (place / "work").exists()
+
+
+def test_text_that_looks_like_a_number_stays_text(place: Path) -> None:
+    """PyYAML writes a column called "1e-3" without quotes, which YAML 1.2 reads as 0.001."""
+    params = {"dataset": {"label": "1e-3", "path": "no"}, "train": {"lr": {0: 0.1, 40: 0.01}}}
+    text = compare.Entry("none").applied(params).decode()
+    assert compare.yaml12.load(text) == params
+
+
+def test_workers_and_seed_are_no_other_comparison(place: Path, monkeypatch) -> None:
+    """What was extracted and attacked with one worker is not done again with two."""
+    params = compare.settings([])
+    folders = []
+    monkeypatch.setattr(compare, "control", lambda folder, values: folders.append(folder))
+    for change in ({}, {"compute": {"workers": 2}}, {"seed": 4}, {"train": {"epochs": 3}}):
+        next(compare.audits([], {**params, **change}, 1))
+    first, workers, seed, other = folders
+    assert first == workers
+    assert (seed.parent, seed.name) == (first.parent, "4")
+    assert other.parent != first.parent
