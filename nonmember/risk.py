@@ -3,6 +3,8 @@
 A risk is the probability that a sample is a member given its score, if half of all samples are:
 Song and Mittal 2021, section 5, https://arxiv.org/abs/2003.10595. The score's distributions inside
 and outside of the training set come from shadow models, class by class where they suffice.
+With few shadows the risks of attacks that compare models are too near one half: a shadow has fewer
+others to be compared with than the target has.
 Differs: bins hold equally many shadow scores, so the risk does not change with a monotone change
 of the score, and every bin counts half a sample more of each kind, so no risk is 0 or 1.
 """
