@@ -43,12 +43,16 @@ class ComputeOptions(Settings):
 
 
 def available() -> list[str]:
-    """Devices that are there: the accelerators torch sees, then the CPU."""
+    """Devices that are there: the accelerators torch sees, then the CPU.
+
+    Apple's (mps) are left out: they have no float64, in which signals are added up.
+    """
     import torch
 
     kind = torch.accelerator.current_accelerator()
-    count = torch.accelerator.device_count() if kind is not None else 0
-    return [f"{kind.type}:{i}" for i in range(count) if kind is not None] + ["cpu"]
+    if kind is None or kind.type == "mps":
+        return ["cpu"]
+    return [f"{kind.type}:{i}" for i in range(torch.accelerator.device_count())] + ["cpu"]
 
 
 def resolve(options: ComputeOptions) -> list[str]:

@@ -38,6 +38,17 @@ def test_the_cpu_is_always_there() -> None:
         assert torch.zeros(1, device=device).item() == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "there"), [("cuda", ["cuda:0", "cuda:1", "cpu"]), ("mps", ["cpu"]), (None, ["cpu"])]
+)
+def test_accelerators_that_can_do_float64_come_first(kind, there, monkeypatch) -> None:
+    """Signals need it, and Apple's have none: training there would end in a traceback."""
+    found = None if kind is None else torch.device(kind)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: found)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert compute.available() == there
+
+
 def test_a_missing_device_is_named_with_those_that_exist() -> None:
     there = ", ".join(compute.available())
     with pytest.raises(
