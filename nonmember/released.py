@@ -40,6 +40,11 @@ class Released:
         releases. FileNotFoundError if nothing was trained there.
         """
         place = Path(folder).resolve()
+        if not (place / f"models/{arm}/target.safetensors").is_file():
+            raise FileNotFoundError(
+                f"no model {arm} in {place}: arms are undefended and defended, `dvc repro` trains "
+                "them"
+            )
         [rows] = load_rows(place / "data/split/target.npz")
         recipe = files.read_json(place / f"data/config/{arm}.json")
         data = place / "data/prepared"
@@ -70,7 +75,10 @@ class Released:
         return query.ask(self.answer, Samples(inputs, labels, rows, self._binary, std), seed)
 
     def answer(self, raw: Tensor) -> np.ndarray:
-        """(k, …) raw inputs -> released logits (k, classes) float32."""
+        """Raw inputs, a tensor (k, …) as in the data set -> released logits (k, classes), an array.
+
+        float32. The classes are in the order of `class_names` in data/prepared/dataset.json.
+        """
         with torch.inference_mode(), exact():
             parts = [self._forward(part) for part in raw.split(self.batch_size)]
         return self._release(torch.cat(parts))

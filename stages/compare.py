@@ -359,7 +359,10 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
     params, text, compared = settings(changes), io.StringIO(), {}
     for entry in chosen:
         if entry.changes:  # what was typed for this run; a name alone may be a row that says why
-            check(params, entry)
+            try:
+                check(params, entry)
+            except ValueError as error:
+                raise ValueError(f"{entry}: {error}") from error
     points: list[Point] = []
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()

@@ -25,7 +25,8 @@ TINY: dict[str, Any] = {
     "train": {"epochs": 6, "batch_size": 32, "lr": 0.05},
     "defense": {"name": "crl", "alpha_rce": 0.5, "tau_rce": 0.1, "relax_alpha": 0.5},
     "shadows": {"count": 3},
-    "attacks": {"names": ["loss", "modified_entropy", "grad_x_l2"]},
+    # One of each kind: of logits, of gradients, of other models, of many queries.
+    "attacks": {"names": ["loss", "modified_entropy", "grad_x_l2", "lira", "augmentation"]},
     "metrics": {"min_false_positives": 1},
 }
 

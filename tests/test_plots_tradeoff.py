@@ -34,6 +34,22 @@ def test_the_correlation_is_scipys_with_an_interval_round_it() -> None:
         spearman([1, 2, 3, 4], [1, 2, 3, 4])
 
 
+def test_even_a_perfect_order_has_an_interval() -> None:
+    """Five points in order say little; −1.00 to −1.00 would say all."""
+    rho, low, high = spearman([1, 2, 3, 4, 5], [5, 4, 3, 2, 1])
+    assert rho == pytest.approx(-1)
+    assert low < -0.99
+    assert -0.9 < high < 0
+
+
+def test_five_rows_on_two_points_are_no_correlation() -> None:
+    """A defense that never acts is the undefended model again."""
+    twins = [point(f"d{i}", 0.8, 0.7 + 0.1 * (i % 2), 1.0 + i % 2) for i in range(5)]
+    apart = [point(f"d{i}", 0.8, 0.7 + 0.01 * i, 1.0 + i) for i in range(5)]
+    assert tradeoff._correlation(twins).startswith("Too few")
+    assert tradeoff._correlation(apart).startswith("Rank correlation 1.00 (95 %: 0.")
+
+
 def test_the_interval_covers_the_true_rank_correlation() -> None:
     """Normal pairs of correlation r have Spearman's 6/pi asin(r/2)."""
     rng, r, hits = np.random.default_rng(0), 0.6, 0

@@ -76,6 +76,7 @@ class Csv(Dataset):
             return [
                 f"dataset.label: no column '{self.options.label}' in the first line, which must be "
                 f"a header; columns: {columns or 'none'}"
+                + ("; they must be separated by commas" if len(header) == 1 else "")
             ]
         problems = [
             f"column {i + 1} has no name; if it is a row number, drop it"
@@ -132,7 +133,8 @@ def _numbers(path: Path, names: list[str], block: list[Row]) -> np.ndarray:
         if not _is_finite(cell)
     )
     what = f"'{cell}' is not a finite number" if cell.strip() else "the cell is empty"
-    raise ValueError(f"{path}, line {line}, column '{name}': {what}; fill it, or drop the column")
+    cure = "write a number for each kind" if cell.strip() else "fill it"
+    raise ValueError(f"{path}, line {line}, column '{name}': {what}; {cure}, or drop the column")
 
 
 def _is_finite(cell: str) -> bool:

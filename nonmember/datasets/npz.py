@@ -83,8 +83,8 @@ def _header(archive: zipfile.ZipFile, name: str) -> Header:
 def _header_problems(x: Header, y: Header) -> list[str]:
     (shape, dtype), (label_shape, label_dtype) = x, y
     problems = [
-        f"{name} holds Python objects, which only unpickling could read; save it as numbers, "
-        f"for example np.savez(path, x=x.astype('float32'), y=y)"
+        f"{name} holds Python objects, which only unpickling could read; save it as numbers (y "
+        f"also as text), for example np.savez(path, x=x.astype('float32'), y=y.astype(str))"
         for name, kind in (("x", dtype.kind), ("y", label_dtype.kind))
         if kind == "O"
     ]

@@ -89,9 +89,10 @@ class CRL(Defense):
         problems = []
         low, high = cross_entropy_floor(classes, o.tau_rce), math.log(classes)
         if not low <= o.alpha_rce <= high:
+            hint = f"; start at {0.23 * high:.2g}" if low < 0.23 * high else ""
             problems.append(
                 f"defense.alpha_rce: must be between {low:.3g} (the least loss that tau_rce "
-                f"{o.tau_rce} allows) and log({classes}) = {high:.3g}, found {o.alpha_rce}"
+                f"{o.tau_rce} allows) and log({classes}) = {high:.3g}, found {o.alpha_rce}{hint}"
             )
         shrunk = o.tau_rcl * o.tau_rcl
         if o.lambda_rcl > 0 and o.alpha_rcl * shrunk > 2:

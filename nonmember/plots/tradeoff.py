@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from nonmember.intervals import Z
 from nonmember.plots._style import COLOUR, figure, percent_axis, png, style, title
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, floa
     if len(x) < 5:
         raise ValueError(f"a rank correlation needs five pairs or more, got {len(x)}")
     rho = float(stats.spearmanr(x, y).statistic)
-    error = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
-    z = math.atanh(min(max(rho, -1 + 1e-12), 1 - 1e-12))
+    error = Z * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    most = 1 - 6 / (len(x) ** 3 - len(x))  # half a swap short of 1, which would have no interval
+    z = math.atanh(min(max(rho, -most), most))
     return rho, math.tanh(z - error), math.tanh(z + error)
 
 
 def _correlation(points: Sequence[Point]) -> str:
     if (
-        len(points) < 5
+        len({(p.loss_var, p.auc) for p in points}) < 5  # a defense that never acts is `none` again
         or len({p.loss_var for p in points}) == 1
         or len({p.auc for p in points}) == 1
     ):

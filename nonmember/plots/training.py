@@ -17,6 +17,8 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
 
     A loss is that of the arm's own objective: its course can be compared, its level cannot.
     """
+    from matplotlib.ticker import MaxNLocator
+
     made, (losses, accuracies) = figure(6.4, 2, 1, sharex=True)
     for arm in arms:
         colour, epochs = COLOUR[arm.name], [row["epoch"] for row in arm.curve]
@@ -33,10 +35,10 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     if all(row["loss"] > 0 for arm in arms for row in arm.curve):
         losses.set_yscale("log")
     losses.set(ylabel="training loss", title="Training loss (each arm's own objective)")
-    losses.legend(loc="upper right")
     accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.04))
     accuracies.set_title("Accuracy on the training batches")
     percent_axis(accuracies.yaxis)
-    accuracies.legend(loc="lower right")
+    accuracies.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    made.legend(*accuracies.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     title(made, "How the two models were trained")
     return made

@@ -105,6 +105,7 @@ def test_rows_of_another_length(tmp_path: Path, row: str) -> None:
         ("", "columns: none"),
         (",a,label\n0,1,0\n1,1,1\n", "column 1 has no name; if it is a row number, drop it"),
         ("a,a,label\n0,1,0\n1,1,1\n", "two columns are called 'a'"),
+        ("a;b;label\n1;2;0\n", "columns: a;b;label; they must be separated by commas"),
         ("label\n0\n1\n", "no column beside the labels"),
         ("a,label\n0,5\n1,5\n", r"column 'label': two classes or more are needed, found \['5'\]"),
         ("a,label\n", r"two classes or more are needed, found \[\]"),

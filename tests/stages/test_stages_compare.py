@@ -113,7 +113,8 @@ def test_bad_values_are_one_message_before_anything_runs(
 
 @pytest.mark.parametrize("name", ["dropout:dropout_p=7", "past:nonsense=1"])
 def test_a_bad_setting_of_a_row_is_said_before_anything_runs(place: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"defense\.(dropout_p|nonsense)"):
+    said = r"^(dropout dropout_p=7|past nonsense=1): (.|\n)*defense\.(dropout_p|nonsense)"
+    with pytest.raises(ValueError, match=said):
         compare.main(["l2", name], [], 1, "out")
     assert not (place / "work").exists()
 
