@@ -76,7 +76,7 @@ def _of_shadows(
     found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
     for part in np.array_split(np.arange(len(views)), min(FOLDS, len(views))):
         fitted = _build({name: chosen[name] for name in learners})
-        rest = Chosen(views, [i for i in range(len(views)) if i not in part])
+        rest = Chosen(views.__getitem__, [i for i in range(len(views)) if i not in part])
         for attack in fitted.values():
             attack.fit(rest, seed)
         for number in part:

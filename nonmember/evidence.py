@@ -15,7 +15,7 @@ Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -129,7 +129,7 @@ class Evidence:
     @property
     def shadows(self) -> Sequence[View]:
         """The shadows on their own members and non-members, each read when it is indexed."""
-        return _Views(self, range(1, self.models), None)
+        return Chosen(self.view, range(1, self.models))
 
     def view(self, model: int, rows: np.ndarray | None = None) -> View:
         """One model on `rows`, positions in the files; default: `rows(model)`.
@@ -145,7 +145,7 @@ class Evidence:
             rows,
             member=known == 1 if np.isin(known, (0, 1)).all() else None,
             reference=self.reference(rows, model),
-            public=_Views(self, [model] if len(public) else [], public),
+            public=_References(self, [model] if len(public) else [], public),
         )
 
     def rows(self, model: int = TARGET) -> np.ndarray:
@@ -165,7 +165,7 @@ class Evidence:
         `member` is there for every row: whether that shadow was trained on it, −1 meaning no.
         """
         others = [i for i in range(1, self.models) if i != model]
-        return _Views(self, [i for i in others if not self._complements(i, model)], rows)
+        return _References(self, [i for i in others if not self._complements(i, model)], rows)
 
     def _all(self, statistic: Callable[[View], np.ndarray], model: int) -> np.ndarray:
         """A statistic of one model on all samples, (samples,), kept."""
@@ -248,25 +248,25 @@ def of_each(views: Sequence[View], statistic: Callable[[View], np.ndarray]) -> n
     statistic: a function of labels and logits, sample by sample. Of an Evidence's own models it is
     computed once, however many models are compared with them.
     """
-    if isinstance(views, _Views) and views._rows is not None:
-        return np.stack([views._evidence._all(statistic, m)[views._rows] for m in views._models])
+    if isinstance(views, _References):
+        return views.of_each(statistic)
     return np.stack([statistic(view) for view in views])
 
 
 def trained_on(views: Sequence[View]) -> np.ndarray:
     """(models, n) bool: `member` of each view. ValueError if a view has none."""
-    if isinstance(views, _Views) and views._rows is not None:
-        return views._evidence.membership[list(views._models)][:, views._rows] == 1
+    if isinstance(views, _References):
+        return views.trained_on()
     if any(view.member is None for view in views):
         raise ValueError("it must be known what each model was trained on")
     return np.stack([np.asarray(view.member) for view in views])
 
 
 class Chosen(Sequence[View]):
-    """Some of `views`, each taken when it is indexed."""
+    """Views of some models, built when indexed: memory grows with one model, not with all."""
 
-    def __init__(self, views: Sequence[View], numbers: Sequence[int]) -> None:
-        self._views, self._numbers = views, numbers
+    def __init__(self, build: Callable[[int], View], numbers: Sequence[int]) -> None:
+        self._build, self._numbers = build, numbers
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -277,35 +277,24 @@ class Chosen(Sequence[View]):
     def __getitem__(self, index: slice) -> Sequence[View]: ...
     def __getitem__(self, index: int | slice) -> View | Sequence[View]:
         if isinstance(index, slice):
-            return Chosen(self._views, self._numbers[index])
-        return self._views[self._numbers[index]]
+            return Chosen(self._build, self._numbers[index])
+        return self._build(self._numbers[index])
 
 
-class _Views(Sequence[View]):
-    """Views of several models, built when indexed: memory grows with one model, not with all."""
+class _References(Chosen):
+    """Models of an Evidence on given rows; `member` says for each row whether it was trained on."""
 
-    def __init__(self, evidence: Evidence, models: Sequence[int], rows: np.ndarray | None) -> None:
-        self._evidence = evidence
-        self._models = models
-        self._rows = rows
+    def __init__(self, evidence: Evidence, models: Sequence[int], rows: np.ndarray) -> None:
+        super().__init__(self._on_rows, models)
+        self._evidence, self._rows = evidence, rows
 
-    def __len__(self) -> int:
-        return len(self._models)
-
-    def __iter__(self) -> Iterator[View]:
-        return (self._build(model) for model in self._models)
-
-    @overload
-    def __getitem__(self, index: int) -> View: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[View]: ...
-    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
-        if isinstance(index, slice):
-            return _Views(self._evidence, self._models[index], self._rows)
-        return self._build(self._models[index])
-
-    def _build(self, model: int) -> View:
-        if self._rows is None:
-            return self._evidence.view(model)
+    def _on_rows(self, model: int) -> View:
         member = self._evidence.membership[model, self._rows] == 1
         return self._evidence._read(model, self._rows, member)
+
+    def of_each(self, statistic: Callable[[View], np.ndarray]) -> np.ndarray:
+        known = [self._evidence._all(statistic, model)[self._rows] for model in self._numbers]
+        return np.stack(known)
+
+    def trained_on(self) -> np.ndarray:
+        return self._evidence.membership[list(self._numbers)][:, self._rows] == 1

@@ -221,7 +221,7 @@ def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(tmp_path, 
 
 def test_chosen_views_are_read_when_they_are_asked_for(tmp_path, arrays):
     shadows = Evidence(write(tmp_path, arrays)).shadows
-    chosen = Chosen(shadows, [1, 0])
+    chosen = Chosen(shadows.__getitem__, [1, 0])
     assert len(chosen) == 2
     assert [v.ids.tolist() for v in chosen] == [shadows[1].ids.tolist(), shadows[0].ids.tolist()]
     assert [v.member.tolist() for v in chosen[1:]] == [shadows[0].member.tolist()]

@@ -76,7 +76,9 @@ def _numbers_or_text(labels: np.ndarray) -> np.ndarray:
         # more digits than a number holds.
         merged = len(np.unique(numbers)) < len(np.unique(labels))
         codes = kind == np.int64 or any(CODE.match(label) for label in np.unique(labels))
-        large = kind == np.float64 and np.isfinite(numbers).all() and (numbers >= 2**53).any()
+        large = (
+            kind == np.float64 and np.isfinite(numbers).all() and (np.abs(numbers) >= 2**53).any()
+        )
         return labels if (merged and codes) or large else numbers
     return labels
 

@@ -122,8 +122,9 @@ def _numbers(path: Path, names: list[str], block: list[Row]) -> np.ndarray:
     """(rows, features) float64; ValueError for the first cell that is no finite float32 number."""
     try:
         values = np.array([cells for _, cells in block], np.float64)
-        if (np.abs(values) <= np.finfo(np.float32).max).all():
-            return values
+        with np.errstate(over="ignore"):
+            if np.isfinite(values.astype(np.float32)).all():
+                return values
     except ValueError:
         pass  # found again below, to name the cell
     line, name, cell = next(

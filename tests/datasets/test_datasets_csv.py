@@ -143,6 +143,11 @@ def test_many_rows_are_read_fast(tmp_path: Path) -> None:
     ("labels", "names"),
     [
         (["01", "1", "01", "1"], ["01", "1"]),  # codes, not numbers
+        (["01", "1", "2.0"] * 2, ["01", "1", "2.0"]),
+        (
+            ["10000000000000000001", "10000000000000000002"] * 2,
+            ["10000000000000000001", "10000000000000000002"],
+        ),  # more digits than a number holds
         ([" 2", "10", "2", "10 "], ["2", "10"]),
         (["1", "1.0", "2", "2.0"], ["1", "2"]),
     ],
@@ -155,3 +160,16 @@ def test_encode_labels_round_trip() -> None:
     labels = np.random.default_rng(0).integers(-5, 5, 200) * 7
     codes, names = _tables.encode_labels(labels)
     assert np.array_equal(np.array(names, int)[codes], labels)
+
+
+def test_a_cell_that_only_rounding_makes_finite(tmp_path: Path) -> None:
+    """A little above float32's largest number is that number; it used to be found nowhere."""
+    path = csv(tmp_path / "t.csv", "a,label\n3.4028235e38,0\n1,1\n2,0\n3,1\n")
+    assert Csv().load(path).inputs.max() == np.finfo(np.float32).max
+
+
+def test_a_column_that_float32_would_flatten_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{100_000_000 + i},{i % 2}\n" for i in range(6))
+    fails(
+        csv(tmp_path / "t.csv", f"stamp,label\n{rows}"), "column 'stamp' lies between 1000", False
+    )
