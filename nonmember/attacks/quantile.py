@@ -25,6 +25,7 @@ from nonmember.evidence import View
 from nonmember.settings import Settings
 
 _LEAST = 50  # non-members to learn from
+_FOLDS = 5
 
 
 class Quantile(Attack):
@@ -35,6 +36,7 @@ class Quantile(Attack):
             0.9, gt=0.5, lt=1, description="share of the non-members below one unit"
         )
         quantile_trees: int = Field(100, ge=1, description="trees of each regression")
+        quantile_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
 
     _seed = 0
 
@@ -55,17 +57,24 @@ class Quantile(Attack):
         """(samples,) float64. ValueError with fewer than 50 known non-members."""
         others = self._others(view)
         odds, classes = _log_odds(others), view.logits.shape[1]
-        totals = np.bincount(others.labels, odds, classes)
-        counts = np.bincount(others.labels, minlength=classes)
-        # Shrunk to the overall mean by one sample; a known sample is left out of its own class's.
-        prior = odds.mean()
-        left = (totals[others.labels] - odds + prior) / counts[others.labels]
-        seen = _looks(others, left)
-        asked = _looks(view, ((totals + prior) / (counts + 1))[view.labels])
+        seen = _looks(others, self._without_own_fold(others.labels, odds, classes))
+        asked = _looks(view, _class_means(others.labels, odds, classes)[view.labels])
         levels = (0.5, self.options.quantile_level)
         median, upper = (self._regress(seen, odds, asked, level) for level in levels)
         spread = np.maximum(upper - median, 1e-3 * odds.std() + np.finfo(np.float64).tiny)
         return (_log_odds(view) - median) / spread
+
+    def _without_own_fold(self, labels: np.ndarray, odds: np.ndarray, classes: int) -> np.ndarray:
+        """(n,) the mean log-odds of each sample's class, from the other folds.
+
+        A mean without the sample alone would tell the trees what that sample's own log-odds are.
+        """
+        folds = np.random.default_rng(self._seed).permutation(len(labels)) % _FOLDS
+        means = np.empty(len(labels))
+        for fold in range(_FOLDS):
+            own = folds == fold
+            means[own] = _class_means(labels[~own], odds[~own], classes)[labels[own]]
+        return means
 
     def _others(self, view: View) -> View:
         """Samples the view's model was not trained on and that are not scored."""
@@ -85,10 +94,17 @@ class Quantile(Attack):
             loss="quantile",
             quantile=level,
             max_iter=self.options.quantile_trees,
+            max_leaf_nodes=self.options.quantile_leaves,
             random_state=self._seed,
             early_stopping=False,
         )
         return np.asarray(trees.fit(seen, odds).predict(asked), np.float64)
+
+
+def _class_means(labels: np.ndarray, odds: np.ndarray, classes: int) -> np.ndarray:
+    """(classes,) mean log-odds, pulled to the overall mean as by one more sample."""
+    totals = np.bincount(labels, odds, classes) + odds.mean()
+    return np.asarray(totals / (np.bincount(labels, minlength=classes) + 1))
 
 
 def _looks(view: View, means: np.ndarray) -> np.ndarray:
