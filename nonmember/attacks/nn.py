@@ -4,8 +4,10 @@ Papers: Salem et al. 2019, https://arxiv.org/abs/1806.01246, in two published fo
   probabilities_label (CRL): the class probabilities, unsorted, and the one-hot label through
     128-64-64 hidden units with dropout. It is blind to a model whose probabilities round to 0 and
     1, as those of CRL do when tau_rce lets the raw logits grow.
-  log_probabilities_label (the default): the same net on log-probabilities, standardised by the
-    shadows, which keep what rounding hides.
+  log_probabilities_label (the default): the same net on log-probabilities, which keep what rounding
+    hides, standardised by the shadows: the log-odds of the true class, then the other classes in
+    decreasing order, then the label. Where each class has a place of its own the net has to find
+    out which of them the label means, and with 100 classes learns the shadows by heart instead.
   sorted_logits (RelaxLoss, https://arxiv.org/abs/2207.05801): the logits in decreasing order
     through 100 hidden units, which are trained here; each rank is standardised by the shadows.
 Both: ReLU, SGD, cross-entropy, the learning rate × 0.1 at fixed shares of the epochs. CRL trains
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.evidence import View
 from nonmember.settings import Settings
@@ -76,8 +79,11 @@ class NeuralNetwork(Attack):
         if self.options.nn_input == "sorted_logits":
             return -np.sort(-view.logits.astype(np.float64), axis=1)
         one_hot = np.eye(view.logits.shape[1])[view.labels]
-        logs = self.options.nn_input == "log_probabilities_label"
-        return np.concatenate([view.log_probs if logs else np.exp(view.log_probs), one_hot], axis=1)
+        if self.options.nn_input == "probabilities_label":
+            return np.concatenate([np.exp(view.log_probs), one_hot], axis=1)
+        others = view.log_probs[one_hot == 0].reshape(len(one_hot), -1)
+        odds = statistics.log_odds(view.log_probs, view.labels)[:, None]
+        return np.concatenate([odds, -np.sort(-others, axis=1), one_hot], axis=1)
 
     def _examples(self, known: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, width) float32 and membership (n,) int64 of all shadows together."""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nonmember import metrics
+from nonmember import metrics, statistics
 from nonmember.attacks.nn import NeuralNetwork
 from nonmember.evidence import View
 
-INPUTS = ("probabilities_label", "sorted_logits")
+INPUTS = ("log_probabilities_label", "probabilities_label", "sorted_logits")
 
 
 def view(seed: int, n: int = 400, classes: int = 4, known: bool = True) -> View:
@@ -42,7 +42,7 @@ def test_it_learns(kind):
 def test_every_layer_trains(kind):
     before = fitted(nn_input=kind, nn_epochs=1, nn_lr=1e-12, nn_weight_decay=0.0)
     after = fitted(nn_input=kind, nn_epochs=1, nn_weight_decay=0.0)
-    assert len(weights(after)) == (8 if kind == "probabilities_label" else 4)
+    assert len(weights(after)) == (4 if kind == "sorted_logits" else 8)
     for old, new in zip(weights(before), weights(after), strict=True):
         assert (old - new).abs().max() > 1e-5
 
@@ -81,6 +81,27 @@ def test_sorted_logits_ignore_labels_and_class_order():
     attack, other = fitted(nn_input="sorted_logits"), view(3)
     moved = View(other.ids, (other.labels + 1) % 4, other.logits[:, ::-1])
     np.testing.assert_array_equal(attack.score(other), attack.score(moved))
+
+
+def test_the_default_sees_the_true_class_then_the_others_by_size_then_the_label():
+    p = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
+    inputs = NeuralNetwork()._inputs(View(np.arange(2), np.array([2, 0]), np.log(p)))
+    log = np.log
+    expected = [
+        [log(0.3 / 0.7), log(0.6), log(0.1), 0, 0, 1],
+        [log(0.5 / 0.5), log(0.3), log(0.2), 1, 0, 0],
+    ]
+    np.testing.assert_allclose(inputs, expected, atol=1e-12)
+
+
+def test_many_classes_do_not_hide_a_leak_of_the_true_class():
+    """As much as the loss tells: with a place for each of 100 classes the net lost .1 here."""
+    known = [view(seed, n=3000, classes=100) for seed in (1, 2)]
+    attack = NeuralNetwork()
+    attack.fit(known)
+    other = view(3, n=3000, classes=100)
+    loss = metrics.auc(statistics.log_odds(other.log_probs, other.labels), other.member).value
+    assert metrics.auc(attack.score(other), other.member).value > loss - 0.01
 
 
 def test_the_learning_rate_drops_at_shares_of_the_epochs():
