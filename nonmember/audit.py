@@ -23,7 +23,6 @@ from nonmember.intervals import random_half
 from nonmember.metrics import Scored
 
 Scores = dict[str, np.ndarray]
-PARTS = ("target", "risk")
 KINDS = ("adaptive", "non_adaptive", "partial")
 FOLDS = 3  # of the shadows, to score them with attacks that learned from the others
 
@@ -96,13 +95,14 @@ def partial(
     """The attacker that knows half of the target's members and non-members: scores and numbers.
 
     Each of `splits` random halves serves both ways. A number is the mean over the 2 · splits, its
-    limits the mean of theirs, `<key>_sd` the deviation between them. Scores, from the first split:
+    limits the mean of theirs (those of half of the samples, so rather too wide), `<key>_sd` the
+    deviation between them. Scores, from the first split:
     `<attack>.target`, (n,), each sample's rank among those scored by the same fitted attack,
-    which did not know it; likewise `<attack>.risk`; `<attack>.canaries`, where there are any.
+    which did not know it; `<attack>.canaries`, where there are any; and the fields of `Joint`.
     """
     rows = target.rows()
     member, canaries = target.membership[TARGET, rows] == 1, target.canaries
-    scores = {f"{name}.{part}": np.empty(len(rows)) for name in chosen for part in PARTS}
+    scores = {f"{name}.target": np.empty(len(rows)) for name in chosen}
     folds: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for number in range(splits):
         half = random_half(member, np.random.default_rng([seed, 5, number]))
@@ -116,22 +116,26 @@ def partial(
             for attack in built.values():
                 attack.fit([target.view(TARGET, rows[known])], seed)
             of_known = _of_shadows(built, views, chosen, seed)
+            asked, learnt = {}, {}
             for name, attack in built.items():
-                learnt = Scored(
+                learnt[name] = Scored(
                     of_known[f"{name}.shadows"],
                     np.concatenate(truth),
                     np.concatenate([view.labels for view in views]),
                 )
-                asked = Scored(attack.score(asking), member[~known], asking.labels)
+                asked[name] = Scored(attack.score(asking), member[~known], asking.labels)
                 least = options["min_false_positives"]
-                folds[name].append(metrics.report(asked, learnt, target.classes, least))
+                found = metrics.report(asked[name], learnt[name], target.classes, least)
+                folds[name].append(found)
                 if number == 0:
-                    ranks = rankdata(asked.scores) / (len(asked.scores) + 1)
+                    ranks = rankdata(asked[name].scores) / (len(asking) + 1)
                     scores[f"{name}.target"][~known] = ranks
                     if known is half and canaries is not None:
                         scores[f"{name}.canaries"] = attack.score(canaries)
-                    risk = risks.risk_scores(asked.scores, asked.labels, learnt, target.classes)
-                    scores[f"{name}.risk"][~known] = risk
+            if number == 0:
+                joint = risks.joint_risk(asked, learnt, target.classes)
+                for key, values in joint._asdict().items():
+                    scores.setdefault(key, np.empty(len(rows), values.dtype))[~known] = values
     return scores, {name: _mean(found) for name, found in folds.items()}
 
 
@@ -178,23 +182,24 @@ def truth(evidence: Evidence) -> Scores:
 def numbers(
     scores: Scores, target: Scores, shadows: Scores, classes: int, options: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, Any]], Scores]:
-    """Attack name -> its numbers, and `<attack>.risk` (n,) of the target's samples.
+    """Attack name -> its numbers, and the fields of `Joint`, (n,) of the target's samples.
 
     `target` and `shadows` are what `truth` returned for each.
     """
-    reports, found = {}, {}
-    for name in names(scores, "target"):
-        asked = Scored(scores[f"{name}.target"], target["member.target"], target["labels.target"])
-        known = Scored(
-            scores[f"{name}.shadows"], shadows["member.shadows"], shadows["labels.shadows"]
-        )
-        reports[name] = metrics.report(asked, known, classes, options["min_false_positives"])
-        found[f"{name}.risk"] = risks.risk_scores(asked.scores, asked.labels, known, classes)
-    return reports, found
+    asked, known = (
+        {
+            name: Scored(scores[f"{name}.{part}"], side[f"member.{part}"], side[f"labels.{part}"])
+            for name in names(scores, "target")
+        }
+        for part, side in (("target", target), ("shadows", shadows))
+    )
+    least = options["min_false_positives"]
+    reports = {name: metrics.report(asked[name], known[name], classes, least) for name in asked}
+    return reports, risks.joint_risk(asked, known, classes)._asdict()
 
 
 def names(scores: Scores, part: str) -> list[str]:
-    """The attacks that `scores` has a `part` of: target, shadows, canaries or risk."""
+    """The attacks that `scores` has a `part` of: target, shadows or canaries."""
     return [key.removesuffix(f".{part}") for key in scores if key.endswith(f".{part}")]
 
 
@@ -203,14 +208,12 @@ def exposure(
 ) -> dict[str, Any]:
     """Who is worst off: epsilon bound, worst classes by attack, most exposed samples.
 
-    scores: with `.target` and `.risk`; target: from `truth`. The highest risk over the attacks is
-    added to `scores` as `risk`. epsilon is at least what its bound says, at 95 % confidence; where
-    there are canaries, they give a second bound.
+    scores: with `.target` and the fields of `Joint`; target: from `truth`. epsilon is at least
+    what its bound says, at 95 % confidence; where there are canaries, they give a second bound.
     """
     member, labels = target["member.target"], target["labels.target"]
     by_attack = {name: scores[f"{name}.target"] for name in names(scores, "target")}
-    risk, attack = risks.worst_risk({name: scores[f"{name}.risk"] for name in by_attack})
-    scores["risk"] = risk
+    joint = risks.Joint(*(scores[field] for field in risks.Joint._fields))
     bounds = {"epsilon": (by_attack, member)}
     if planted := {name: scores[f"{name}.canaries"] for name in names(scores, "canaries")}:
         bounds["epsilon_canaries"] = (planted, target["member.canaries"])
@@ -223,8 +226,8 @@ def exposure(
             name: risks.worst_classes(risks.per_class(values, member, labels, classes))
             for name, values in by_attack.items()
         },
-        "samples": risks.most_exposed(target["ids.target"], labels, member, risk, attack),
-        "reliability": risks.reliability(risk, member),
+        "samples": risks.most_exposed(target["ids.target"], labels, member, joint),
+        "reliability": risks.reliability(joint.risk, member),
     }
 
 

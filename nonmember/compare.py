@@ -46,10 +46,8 @@ def paired_difference(
     )  # (2, members), (2, non-members)
     found = _resampled(inside, outside, fpr, np.random.default_rng(seed), resamples)
     value, error = a - b, float(np.std(found[0] - found[1], ddof=1))
-    if error > 0:
-        p_value = float(2 * stats.norm.sf(abs(value) / error))
-    else:
-        p_value = 1.0 if value == 0 else 1 / (resamples + 1)
+    error = float(np.hypot(error, 1 / inside.shape[1]))  # one member may always fall otherwise
+    p_value = float(2 * stats.norm.sf(abs(value) / error))
     return Difference(value, max(value - Z * error, -1.0), min(value + Z * error, 1.0), p_value)
 
 
@@ -82,8 +80,10 @@ def across_seeds(a: Sequence[float], b: Sequence[float]) -> Difference:
     gap = one - two
     value, error = float(gap.mean()), float(gap.std(ddof=1) / len(gap) ** 0.5)
     spread = error * float(stats.t.ppf(0.975, len(gap) - 1))
-    if error > 0:
+    if error > 1e-9:  # less is the rounding of floats
         p_value = float(2 * stats.t.sf(abs(value) / error, len(gap) - 1))
+    elif abs(value) > 1e-9:  # rates of few seeds agree by chance: a sign test is all there is
+        return Difference(value, -1.0, 1.0, 2.0 ** (1 - len(gap)))
     else:
-        p_value = float(value == 0)
+        p_value = 1.0
     return Difference(value, value - spread, value + spread, p_value)

@@ -76,11 +76,18 @@ def wilson(hits: int, trials: int) -> tuple[float, float, float]:
     return rate, max(center - spread, 0.0), min(center + spread, 1.0)
 
 
-def newcombe(a: Any, b: Any) -> tuple[float, float]:
-    """Limits of a − b in [−1, 1] from (value, low, high) of each (Newcombe 1998, 10; MOVER)."""
+def newcombe(a: Any, b: Any, common: float = 0.0) -> tuple[float, float]:
+    """Limits of a − b in [−1, 1] from (value, low, high) of each (Newcombe 1998, 10; MOVER).
+
+    common: the correlation of a and b (Zou 2007).
+    """
+
+    def reach(x: Any, y: Any) -> float:
+        return float(max(x**2 + y**2 - 2 * common * x * y, 0.0) ** 0.5)
+
     value = a[0] - b[0]
-    low = value - np.hypot(a[0] - a[1], b[2] - b[0])
-    high = value + np.hypot(a[2] - a[0], b[0] - b[1])
+    low = value - reach(a[0] - a[1], b[2] - b[0])
+    high = value + reach(a[2] - a[0], b[0] - b[1])
     return max(float(low), -1.0), min(float(high), 1.0)
 
 

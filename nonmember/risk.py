@@ -12,7 +12,8 @@ of the score, and every bin counts half a sample more of each kind, so no risk i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from nonmember.metrics import NOT_SUPPORTED, Scored, auc, flat, joined
 from nonmember.thresholds import rows_by_class
 
 Row = dict[str, Any]
+_FOLDS = 5
 
 
 def risk_scores(
@@ -74,39 +76,74 @@ def _share(
     return (inside / (inside + outside))[np.searchsorted(edges, scores, side="right")]
 
 
-def worst_risk(risks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The highest risk of each sample over the attacks and the name of that attack, both (n,).
+class Joint(NamedTuple):
+    """The risk of each sample by all attacks together; all (n,).
 
-    risks: attack -> (n,); of equal risks the first attack's. A maximum of risks that are each
-    right is too high on average: `reliability` shows by how much.
+    risk: P(member | the highest of the attacks' risks). highest: that highest risk, itself too
+    high for a probability. attack: whose it is, of equal ones the first attack's.
     """
-    if not risks:
-        raise ValueError("worst_risk needs the risks of one attack or more, got none")
-    table = np.stack(list(risks.values()))  # (attacks, n)
-    return table.max(axis=0), np.array(list(risks))[table.argmax(axis=0)]
+
+    risk: np.ndarray
+    highest: np.ndarray
+    attack: np.ndarray
+
+
+def joint_risk(target: Mapping[str, Scored], shadows: Mapping[str, Scored], classes: int) -> Joint:
+    """The risk of the target's samples by all attacks together.
+
+    target, shadows: attack -> scores of the same samples. The highest of several risks that are
+    each right is too high; so it is taken for one more score, whose distributions are those of the
+    shadows' highest risks. Raises ValueError without an attack, and as `risk_scores` does.
+    """
+    if not target:
+        raise ValueError("joint_risk needs the scores of one attack or more, got none")
+    each = {
+        name: risk_scores(asked.scores, asked.labels, shadows[name], classes)
+        for name, asked in target.items()
+    }
+    table = np.stack(list(each.values()))  # (attacks, n)
+    highest, attack = table.max(axis=0), np.array(list(each))[table.argmax(axis=0)]
+    labels = next(iter(target.values())).labels
+    known = np.max([_without_own_fold(shadow, classes) for shadow in shadows.values()], axis=0)
+    learnt = replace(next(iter(shadows.values())), scores=known)
+    return Joint(risk_scores(highest, labels, learnt, classes), highest, attack)
+
+
+def _without_own_fold(shadow: Scored, classes: int) -> np.ndarray:
+    """(n,) the risks of the shadows' samples by the other folds: no sample counts for itself."""
+    found, folds = np.empty(len(shadow.scores)), np.empty(len(shadow.scores), int)
+    for kind in (shadow.member, ~shadow.member):
+        folds[kind] = np.arange(kind.sum()) % _FOLDS
+    for fold in range(_FOLDS):
+        own = folds == fold
+        asked, rest = (
+            Scored(shadow.scores[rows], shadow.member[rows], shadow.labels[rows])
+            for rows in (own, ~own)
+        )
+        found[own] = risk_scores(asked.scores, asked.labels, rest, classes)
+    return found
 
 
 def most_exposed(
     ids: np.ndarray,
     labels: np.ndarray,
     member: np.ndarray,
-    risk: np.ndarray,
-    attack: np.ndarray,
+    joint: Joint,
     count: int = 20,
 ) -> list[Row]:
-    """The `count` samples of highest risk: id, label, member, risk, attack; equal risks by id.
+    """The `count` samples of highest risk: id, label, member, risk, attack.
 
-    All arrays (n,), `risk` and `attack` as `worst_risk` gives them.
+    Of equal risks the higher of the attacks' own goes first, then the lower id. Arrays (n,).
     """
     return [
         {
             "id": int(ids[i]),
             "label": int(labels[i]),
             "member": bool(member[i]),
-            "risk": round(float(risk[i]), 6),
-            "attack": str(attack[i]),
+            "risk": round(float(joint.risk[i]), 6),
+            "attack": str(joint.attack[i]),
         }
-        for i in np.lexsort((ids, -np.asarray(risk)))[:count]
+        for i in np.lexsort((ids, -joint.highest, -joint.risk))[:count]
     ]
 
 

@@ -94,7 +94,8 @@ def test_truth_is_that_of_the_views(noise):
 
 def test_a_bound_of_nothing_can_be_written(noise):
     """A threshold that accuses all or none is no number of JSON."""
-    scores = {"loss.target": np.zeros(N), "loss.risk": np.full(N, 0.5)}
+    half = np.full(N, 0.5)
+    scores = {"loss.target": np.zeros(N), "risk": half, "highest": half, "attack": half}
     found = audit.exposure(scores, audit.truth(noise), CLASSES, 0, 1e-5)
     assert found["epsilon"]["epsilon"] == 0.0
     assert found["epsilon"]["threshold"] is None

@@ -47,9 +47,11 @@ def test_the_error_is_that_of_resampling_one_by_one() -> None:
 
 def test_one_order_is_no_difference_and_all_members_found_is_one() -> None:
     a, _, member = pair(1.0, 0.0)
-    assert paired_difference(a, np.exp(a), member, 0.1) == (0, 0, 0, 1)
+    least = 1.959964 / 300  # one of 300 members may always fall otherwise
+    assert paired_difference(a, np.exp(a), member, 0.1) == pytest.approx((0, -least, least, 1))
     perfect = member.astype(float)
-    assert paired_difference(perfect, -perfect, member, 0.1) == (1, 1, 1, 1 / 1001)
+    got = paired_difference(perfect, -perfect, member, 0.1)
+    assert got == pytest.approx((1, 1 - least, 1, 0), abs=1e-6)
 
 
 def test_too_few_non_members_support_no_difference() -> None:
@@ -66,9 +68,12 @@ def test_across_seeds_is_the_paired_t_test() -> None:
     assert across_seeds(b, a).p_lower == pytest.approx(1 - got.p_lower)
 
 
-@pytest.mark.parametrize(("b", "p_value"), [([1.0, 1.0], 1), ([2.0, 2.0], 0)])
-def test_seeds_that_all_agree(b: list[float], p_value: float) -> None:
-    assert across_seeds([1.0, 1.0], b).p_value == p_value
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_seeds_that_all_agree(seeds: int) -> None:
+    """Rates are rounded, so few gaps may agree by chance: no more than a sign test says."""
+    assert across_seeds([0.5] * seeds, [0.5] * seeds) == (0, 0, 0, 1)
+    a, b = [0.1 + 0.01 * k for k in range(seeds)], [0.4 + 0.01 * k for k in range(seeds)]
+    assert across_seeds(a, b) == pytest.approx((-0.3, -1, 1, 2 * 0.5**seeds))
 
 
 @pytest.mark.parametrize(

@@ -120,19 +120,67 @@ def test_reliability_by_hand() -> None:
     assert json.loads(json.dumps([low, high])) == [low, high]
 
 
-def test_the_worst_attack_of_each_sample() -> None:
-    values, attack = risk.worst_risk(
-        {"b": np.array([0.1, 0.8, 0.5]), "a": np.array([0.3, 0.2, 0.5])}
-    )
-    assert values.tolist() == [0.3, 0.8, 0.5]
-    assert attack.tolist() == ["a", "b", "b"]
+def side(seed: int, attacks: int, n: int, shift: float = 0.0) -> dict[str, Scored]:
+    """Scores of the same samples by several attacks, independent but for the membership."""
+    rng = np.random.default_rng(seed)
+    member, labels = rng.random(n) < 0.5, rng.integers(CLASSES, size=n)
+    return {
+        str(i): Scored(rng.normal(size=n) + shift * member, member, labels) for i in range(attacks)
+    }
 
 
-def test_the_most_exposed_are_sorted_and_equal_ones_by_id() -> None:
-    ids, values = np.array([7, 3, 5, 1]), np.array([0.5, 0.9, 0.5, 0.1])
-    names = np.array(["x", "y", "z", "x"])
-    rows = risk.most_exposed(ids, ids % 2, ids > 4, values, names, count=3)
-    assert [row["id"] for row in rows] == [3, 5, 7]
+def test_the_joint_risk_of_one_attack_is_its_own() -> None:
+    target, shadows = side(0, 1, 4000, 2.0), side(1, 1, 40_000, 2.0)
+    joint = risk.joint_risk(target, shadows, CLASSES)
+    alone = risks(target["0"], shadows["0"])
+    np.testing.assert_array_equal(joint.highest, alone)
+    assert set(joint.attack) == {"0"}
+    assert np.abs(joint.risk - alone).mean() < 0.02
+
+
+def test_a_handful_of_shadow_samples_has_a_joint_risk() -> None:
+    """Two members and two non-members: whichever is asked, one of each kind is left."""
+    few = {"0": Scored(np.arange(4.0), np.array([0, 1, 0, 1], bool), np.zeros(4, int))}
+    assert np.isfinite(risk.joint_risk(few, few, 1).risk).all()
+
+
+def test_the_attack_named_is_the_one_with_the_highest_risk() -> None:
+    target, shadows = side(0, 3, 500, 2.0), side(1, 3, 5000, 2.0)
+    joint = risk.joint_risk(target, shadows, CLASSES)
+    each = np.stack([risks(target[name], shadows[name]) for name in target])
+    np.testing.assert_array_equal(joint.highest, each.max(axis=0))
+    np.testing.assert_array_equal(joint.attack, each.argmax(axis=0).astype(str))
+
+
+def test_without_a_leak_the_joint_risk_is_a_half_where_the_highest_is_above() -> None:
+    joint = risk.joint_risk(side(0, 9, 10_000), side(1, 9, 30_000), CLASSES)
+    assert joint.risk.mean() == pytest.approx(0.5, abs=0.01)
+    assert joint.highest.mean() > 0.54
+
+
+@pytest.mark.parametrize("shift", [0.5, 2.0])
+def test_the_joint_risk_of_many_attacks_is_a_probability(shift: float) -> None:
+    """The highest of nine is not."""
+    target, shadows = side(0, 9, 10_000, shift), side(1, 9, 30_000, shift)
+    joint = risk.joint_risk(target, shadows, CLASSES)
+    member = target["0"].member
+
+    def off(values: np.ndarray) -> float:
+        rows = risk.reliability(values, member)
+        many = [(row["risk"] - row["share"], row["members"] + row["non_members"]) for row in rows]
+        gaps, weights = np.abs([gap for gap, _ in many]), [count for _, count in many]
+        return float(np.average(gaps, weights=weights))
+
+    assert off(joint.risk) < 0.03
+    assert off(joint.highest) > 0.15
+
+
+def test_the_most_exposed_are_sorted_and_equal_ones_by_the_attacks_own_then_by_id() -> None:
+    ids, values = np.array([7, 3, 5, 1, 0]), np.array([0.5, 0.9, 0.5, 0.1, 0.5])
+    names = np.array(["x", "y", "z", "x", "y"])
+    joint = risk.Joint(values, np.array([0.6, 0.9, 0.6, 0.1, 0.55]), names)
+    rows = risk.most_exposed(ids, ids % 2, ids > 4, joint, count=4)
+    assert [row["id"] for row in rows] == [3, 5, 7, 0]
     assert rows[1] == {"id": 5, "label": 1, "member": True, "risk": 0.5, "attack": "z"}
     assert json.loads(json.dumps(rows)) == rows
 
@@ -170,4 +218,4 @@ def test_bad_inputs() -> None:
     with pytest.raises(ValueError, match=r"risk must be in \[0, 1\], got .* to 1.5"):
         risk.reliability(np.where(one.member, 1.5, 0.5), one.member)
     with pytest.raises(ValueError, match="one attack or more, got none"):
-        risk.worst_risk({})
+        risk.joint_risk({}, {}, CLASSES)

@@ -50,7 +50,10 @@ def class_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
             label=f"{arm.label}: {arm.strongest}"
             f" (AUC {100 * arm.attacks[arm.strongest]['auc']:.1f} % over all classes)",
         )
-    axes.set_xlabel("AUC on the samples of one class (bars: 95 % interval of that class)")
+    axes.set_xlabel(
+        "AUC on the samples of one class (bars: 95 % interval of a class\n"
+        "by itself; the worst of many look worse than they are)"
+    )
     title(made, _TITLE)
     made.legend(loc="outside lower center")
     return made

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nonmember.intervals import exact_high, exact_low
+from nonmember.metrics import limits_at
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, figure, percent_axis, title
 
@@ -45,14 +45,13 @@ def band(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(fpr, low, high), each (k,): the 95 % interval of the TPR at each FPR of `curve`.
 
-    Clopper–Pearson point by point, as `metrics.tpr_at_fpr` gives it: it holds at each FPR, not
-    along the whole curve. FPRs of fewer than `min_false_positives` non-members are left out.
+    Point by point, as `metrics.tpr_at_fpr` gives it: it holds at each FPR, not along the whole
+    curve. FPRs of fewer than `min_false_positives` non-members are left out.
     """
-    fpr, tpr = curve(scores, member, points)
-    kept = np.rint(fpr * (~member).sum()) >= min_false_positives
-    members = int(member.sum())
-    hits = np.rint(tpr[kept] * members)
-    return fpr[kept], exact_low(hits, members, 0.025), exact_high(hits, members, 0.025)
+    fpr, _ = curve(scores, member, points)
+    kept = fpr[np.rint(fpr * (~member).sum()) >= min_false_positives]
+    limits = [limits_at(scores[member], scores[~member], rate) for rate in kept]
+    return kept, *np.array(limits).reshape(-1, 2).T
 
 
 def roc_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:

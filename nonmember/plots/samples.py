@@ -115,8 +115,7 @@ def risk(arms: Sequence[Arm], min_false_positives: int) -> Figure:
         ]
         legend_above(axes, arm.name, arm.label, (handles, sure), columns=2)
     panels[-1].set_xlabel(
-        "privacy risk: probability of being a member,\n"
-        "by the attack that is surest of it (guessing: 0.5)"
+        "privacy risk: probability of being a member,\nby all attacks together (guessing: 0.5)"
     )
     title(made, heading)
     return made
