@@ -100,7 +100,7 @@ class MemGuard(Defense):
         return net
 
     def release(self, logits: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
-        """(n, classes) logits -> logits whose softmax is the noisy prediction."""
+        """(n, classes) logits -> log-probabilities, noisy; the scale of the logits stays inside."""
         if self.options.memguard_budget == 0 or len(logits) == 0:
             return logits
         net = _surrogate(logits.shape[1]).to(logits.device)
@@ -112,7 +112,7 @@ class MemGuard(Defense):
         released = self._spend(net, z, noisy, found, _query.uniform(logits, 1))
         out = torch.empty_like(z).scatter_(1, order, released).to(logits.dtype)
         kept = out.argmax(dim=1) == logits.argmax(dim=1)
-        return torch.where(kept[:, None], out, logits)
+        return F.log_softmax(torch.where(kept[:, None], out, logits), dim=1)
 
     def _noise(self, net: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
         """Noisy sorted logits, and which queries have any: the search over c3."""
@@ -161,8 +161,7 @@ class MemGuard(Defense):
             share = ((u < share) & (unsure[1] < unsure[0])).double()
         share = torch.where(found, share * (1 - 1e-9), 0.0)[:, None]
         mixed = torch.logaddexp((1 - share).log() + log_p, share.log() + log_q)
-        mixed = mixed + z.double().logsumexp(dim=1, keepdim=True)
-        return torch.where(share > 0, mixed, z.double()).float()
+        return torch.where(share > 0, mixed, log_p).float()
 
 
 def _objective(

@@ -45,6 +45,10 @@ def make_views(
     shadows = [
         model(i, labels, leak if shadow_leak is None else shadow_leak) for i in range(SHADOWS)
     ]
+    shadows = [
+        dataclasses.replace(one, reference=[other for other in shadows if other is not one])
+        for one in shadows
+    ]
     public = [model(51, labels, leak, share=0)]
     return model(50, labels, leak, reference=shadows, public=public), shadows
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from nonmember import metrics, statistics
 from nonmember.attacks import attacks
@@ -76,3 +79,57 @@ def test_reference_models_must_say_what_they_trained_on():
     unknown = View(np.arange(N), model(1).labels, model(1).logits)
     with pytest.raises(ValueError, match="rmia must know what its reference models trained on"):
         attacks.get("rmia")().score(model(0, reference=[unknown]))
+
+
+def lines(n: int, seed: int, slope: float, shift: float, others: int = 3) -> View:
+    """Log-odds of members: slope · difficulty + shift; of non-members: difficulty. Little noise."""
+    hard = np.random.default_rng(99).normal(0, 3, size=n)
+    labels, rng = np.zeros(n, int), np.random.default_rng(seed)
+
+    def one(member: np.ndarray, **more: object) -> View:
+        odds = np.where(member, slope * hard + shift, hard) + rng.normal(0, 1, size=n)
+        logits = np.stack([odds, np.zeros(n)], axis=1)
+        return View(np.arange(n), labels, logits.astype(np.float32), {}, member, **more)
+
+    reference = [one(np.zeros(n, bool)) for _ in range(others)]
+    return one(rng.random(n) < 0.5, reference=reference)
+
+
+def test_learned_lira_finds_the_lines_and_their_likelihood_ratio():
+    """A flat line for members, as of an overfit model: offline LiRA is misled, this one is not."""
+    shadows, view = [lines(4000, seed, 0.25, 4.0) for seed in (1, 2)], lines(4000, 3, 0.25, 4.0)
+    attack = attacks.get("lira_learned")()
+    attack.fit(shadows)
+    inside, outside = attack._lines
+    # The mean of three noisy models stands for the difficulty: slopes are 27/28 of the true ones.
+    assert (inside.slope, inside.intercept) == pytest.approx((0.25 * 27 / 28, 4), abs=0.05)
+    assert (outside.slope, outside.intercept) == pytest.approx((27 / 28, 0), abs=0.05)
+    assert (inside.variance, outside.variance) == pytest.approx((1.02, 1.33), abs=0.08)
+    odds = statistics.log_odds(view.log_probs, view.labels)
+    mean = np.mean([statistics.log_odds(v.log_probs, v.labels) for v in view.reference], axis=0)
+    ratio = [
+        stats.norm.logpdf(odds, line.slope * mean + line.intercept, line.variance**0.5)
+        for line in (inside, outside)
+    ]
+    np.testing.assert_allclose(attack.score(view), ratio[0] - ratio[1], atol=1e-9)
+    learned, offline = attack.score(view), attacks.get("lira")().score(view)
+    assert metrics.delong_paired(learned, offline, view.member).low > 0.03
+
+
+def test_learned_lira_compares_with_models_that_did_not_see_the_sample():
+    view = lines(200, 3, 1.0, 5.0)
+    seen = lines(200, 4, 1.0, 5.0).reference[0]
+    odd = View(seen.ids, seen.labels, seen.logits * 50, {}, np.ones(200, bool))
+    more = dataclasses.replace(view, reference=[*view.reference, odd])
+    attack = attacks.get("lira_learned")()
+    attack.fit([view])
+    np.testing.assert_allclose(attack.score(more), attack.score(view))
+
+
+def test_what_learned_lira_cannot_do():
+    attack, view = attacks.get("lira_learned")(), lines(50, 1, 1.0, 2.0)
+    with pytest.raises(RuntimeError, match="must be fitted on shadows"):
+        attack.score(view)
+    for known in ([], [dataclasses.replace(view, member=None)]):
+        with pytest.raises(ValueError, match="shadows whose membership is known"):
+            attack.fit(known)
