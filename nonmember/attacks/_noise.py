@@ -18,7 +18,7 @@ from nonmember.settings import Settings
 class NoiseOptions(Settings):
     """The query's options; one setting for all attacks that read it."""
 
-    noise_levels: int = Field(10, ge=1, description="levels of noise; level i flips i features")
+    noise_levels: int = Field(10, ge=1, description="levels of noise, see queries/noise.py")
     noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
     noise_step: float = Field(
         0.01, gt=0, description="unless features flip: deviation of level 1, shares of a byte "

@@ -1,8 +1,8 @@
 """Noisy copies at rising levels: noise_levels · noise_copies queries and one without noise.
 
 What a level i of 1 … noise_levels means depends on the data:
-  tables of zeros and ones: exactly i features of a copy (all, if there are fewer), drawn
-    without replacement, are flipped;
+  tables of zeros and ones: exactly i features of a copy, or i in 200 of wide tables (3·i of 600;
+    Tang et al. flip up to 30 there), drawn without replacement, are flipped; at most all;
   byte images: Gaussian noise of deviation i · noise_step · 255, rounded to bytes from 0 to 255;
   all else: Gaussian noise of deviation i · noise_step · std, the data set's own deviation of the
     channel or feature (1 if it is not standardised).
@@ -27,6 +27,7 @@ from nonmember.queries._base import Answer, Query, Samples, log_odds
 from nonmember.settings import Settings
 
 _NUMBERS = 2**20  # in noisy copies at a time
+_WIDE = 200  # features, from which on more than one flips a level
 
 
 class Noise(Query):
@@ -64,7 +65,8 @@ class Noise(Query):
         raw, copies = samples.inputs[row], self.options.noise_copies
         rng = np.random.default_rng([seed, int(samples.ids[row]), level])
         if samples.binary:
-            flip = torch.from_numpy(flips(rng, copies, len(raw), min(level, len(raw))))
+            count = min(max(level, round(level * len(raw) / _WIDE)), len(raw))
+            flip = torch.from_numpy(flips(rng, copies, len(raw), count))
             return torch.where(flip, 1 - raw, raw)
         drawn = torch.from_numpy(rng.standard_normal((copies, *raw.shape), np.float32))
         if raw.dtype == torch.uint8 and raw.ndim == 3:

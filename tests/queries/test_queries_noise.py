@@ -154,6 +154,13 @@ def test_equals_a_loop_over_copies() -> None:
             assert found[row, 2 + level - 1] == pytest.approx(worse / 9)
 
 
+@pytest.mark.parametrize(("level", "count"), [(1, 3), (10, 30), (300, 600)])
+def test_a_level_of_a_wide_table_flips_a_share_of_it(level: int, count: int) -> None:
+    samples = Samples(torch.zeros(1, 600), np.array([0]), np.array([7]), True, (1.0,))
+    copies = Noise(noise_levels=300, noise_copies=5).noisy(samples, 0, level, seed=0)
+    assert copies.sum(1).tolist() == [count] * 5
+
+
 def test_more_flips_than_features_flip_all() -> None:
     """A narrow table may have fewer features than there are levels."""
     raw = torch.tensor([[0.0, 1.0, 1.0]])
