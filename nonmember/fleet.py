@@ -206,7 +206,7 @@ def _train_wave(
     try:
         with Watcher(board, label, names) as watcher:
             for key in compute.spread(options, _train_one, calls):
-                watcher.finished(key)
+                watcher.finished(key, files.read_json(store.recipe_path(key))["curve"])
     except KeyboardInterrupt:
         raise
     except Exception as error:

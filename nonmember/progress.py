@@ -13,7 +13,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,6 @@ class Watcher:
         self.names = names
         self.label = label
         self.done: set[str] = set()
-        self.seen: dict[str, dict[str, float]] = {}
         self.terminal = sys.stderr.isatty()
         self.began = self.spoke = time.monotonic()
         self._stop = threading.Event()
@@ -115,17 +114,16 @@ class Watcher:
         self._thread.join()
         self._bar.close()
 
-    def finished(self, key: str) -> None:
-        """A model is done: count it and, off a terminal, print a line."""
+    def finished(self, key: str, curve: Sequence[Mapping[str, float]]) -> None:
+        """A model with this training curve is done: count it and, off a terminal, print a line."""
         self.done.add(key)
         if self.terminal:
             return
         left = (time.monotonic() - self.began) / len(self.done) * (len(self.names) - len(self.done))
-        last = self.seen.get(key)
-        state = f", loss {last['loss']:.3f}, accuracy {last['acc']:.1%}" if last else ""
+        ends = [f", loss {row['loss']:.3f}, accuracy {row['accuracy']:.1%}" for row in curve[-1:]]
         print(
-            f"{self.label}: {self.names[key]} done, {len(self.done)}/{len(self.names)}{state}, "
-            f"about {left:.0f} s left",
+            f"{self.label}: {self.names[key]} done, {len(self.done)}/{len(self.names)}"
+            f"{''.join(ends)}, about {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
@@ -137,7 +135,6 @@ class Watcher:
 
     def _show(self) -> None:
         notes = {key: note for key, note in self.board.read().items() if key in self.names}
-        self.seen.update({key: note for key, note in notes.items() if note["epochs"]})
         active = {key: note for key, note in notes.items() if key not in self.done}
         share = sum(note["epoch"] / note["epochs"] for note in active.values() if note["epochs"])
         state = "; ".join(self._state(key, note) for key, note in active.items())

@@ -27,11 +27,11 @@ def test_plain_lines_tell_epoch_loss_accuracy_and_time_left(board, monkeypatch, 
     with Watcher(board, "tiny", NAMES) as watcher:
         watcher._show()
         time.sleep(0.01)
-        watcher.finished("a")
+        watcher.finished("a", [{"loss": 0.5, "accuracy": 0.75}, {"loss": 0.25, "accuracy": 0.875}])
     out = capsys.readouterr().err.splitlines()
     assert out[0] == "tiny: 2 to train"
     assert out[1] == "tiny: target epoch 3/4 loss 0.500 acc 75.0%; shadow 0 starts"
-    assert out[2] == "tiny: tiny target done, 1/2, loss 0.500, accuracy 75.0%, about 0 s left"
+    assert out[2] == "tiny: tiny target done, 1/2, loss 0.250, accuracy 87.5%, about 0 s left"
 
 
 def test_the_bar_counts_parts_of_models(board, monkeypatch) -> None:
@@ -40,13 +40,13 @@ def test_the_bar_counts_parts_of_models(board, monkeypatch) -> None:
         watcher._show()
         assert watcher._bar.n == 0.75
         assert "target epoch 3/4 loss 0.500 acc 75.0%" in watcher._bar.postfix
-        watcher.finished("a")
+        watcher.finished("a", [])
         board.stop("a")
         watcher._show()
         assert watcher._bar.n == 1
 
 
-def test_a_line_for_a_model_nobody_saw_has_no_loss(tmp_path, capsys) -> None:
+def test_a_line_for_a_model_without_a_curve_has_no_loss(tmp_path, capsys) -> None:
     with Watcher(Board(tmp_path), "tiny", {"a": "tiny target"}) as watcher:
-        watcher.finished("a")
+        watcher.finished("a", [])
     assert capsys.readouterr().err.splitlines()[-1].startswith("tiny: tiny target done, 1/1, about")
