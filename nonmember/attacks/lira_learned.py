@@ -57,7 +57,8 @@ class LearnedLikelihoodRatio(Attack):
         """(samples,) float64. RuntimeError before `fit`; ValueError without reference models."""
         if not hasattr(self, "_lines"):
             raise RuntimeError("attack lira_learned must be fitted on shadows before it scores")
-        inside, outside = (line.log_density(*_pair(view)) for line in self._lines)
+        odds, mean = _pair(view)
+        inside, outside = (line.log_density(odds, mean) for line in self._lines)
         return inside - outside
 
 
