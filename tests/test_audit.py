@@ -81,6 +81,16 @@ def test_halves_of_partial_knowledge_are_on_one_scale(noise, monkeypatch):
     assert np.corrcoef(joined, np.arange(N))[0, 1] > 0.99
 
 
+def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(noise):
+    one, three = (
+        audit.partial(noise, {"loss": {}}, 0, splits, {"min_false_positives": 1})[0]
+        for splits in (1, 3)
+    )
+    assert {"risk", "highest", "attack", "loss.target"} == set(one)
+    for key, values in one.items():
+        np.testing.assert_array_equal(three[key], values)
+
+
 def test_truth_is_that_of_the_views(noise):
     truth, views = audit.truth(noise), list(noise.shadows)
     np.testing.assert_array_equal(truth["member.target"], noise.target.member)

@@ -72,6 +72,14 @@ def test_the_same_files_from_one_thread_one_worker_and_two(data, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
+def test_the_line_of_a_finished_model_tells_its_last_epoch(data, store, capsys):
+    (key,) = run(shadows(data, 1, epochs=3), data, store)
+    last = store.get(key).curve[-1]
+    line = next(text for text in capsys.readouterr().err.splitlines() if "done" in text)
+    assert last["epoch"] == 3
+    assert f"loss {last['loss']:.3f}, accuracy {last['accuracy']:.1%}" in line
+
+
 def test_raising_the_count_trains_only_what_is_missing(data, store, capsys):
     run(shadows(data, 2), data, store)
     before = contents(store)

@@ -139,9 +139,11 @@ def test_the_joint_risk_of_one_attack_is_its_own() -> None:
 
 
 def test_a_handful_of_shadow_samples_has_a_joint_risk() -> None:
-    """Two members and two non-members: whichever is asked, one of each kind is left."""
-    few = {"0": Scored(np.arange(4.0), np.array([0, 1, 0, 1], bool), np.zeros(4, int))}
-    assert np.isfinite(risk.joint_risk(few, few, 1).risk).all()
+    """Two members, wherever they stand: whichever is asked, one of each kind is left."""
+    for member in (np.arange(4) % 2 > 0, np.arange(10) % 5 == 0):
+        n = len(member)
+        few = {"0": Scored(np.arange(float(n)), member, np.zeros(n, int))}
+        assert np.isfinite(risk.joint_risk(few, few, 1).risk).all()
 
 
 def test_the_attack_named_is_the_one_with_the_highest_risk() -> None:
@@ -156,6 +158,8 @@ def test_without_a_leak_the_joint_risk_is_a_half_where_the_highest_is_above() ->
     joint = risk.joint_risk(side(0, 9, 10_000), side(1, 9, 30_000), CLASSES)
     assert joint.risk.mean() == pytest.approx(0.5, abs=0.01)
     assert joint.highest.mean() > 0.54
+    # Shadows whose samples counted for themselves would look leaky: .07.
+    assert np.abs(joint.risk - 0.5).mean() < 0.05
 
 
 @pytest.mark.parametrize("shift", [0.5, 2.0])

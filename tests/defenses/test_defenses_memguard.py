@@ -94,6 +94,13 @@ def test_the_same_query_always_gets_the_same_answer_in_any_company(attacker, que
     assert torch.equal(out, defense.release(queries, attacker.state_dict()))
 
 
+def test_the_scale_of_the_logits_stays_inside(attacker, queries):
+    """A user gets probabilities: two models that differ by a constant answer alike."""
+    guard, weights = MemGuard(memguard_budget=0.5), attacker.state_dict()
+    out = guard.release(queries, weights)
+    torch.testing.assert_close(out.logsumexp(dim=1), torch.zeros(len(out)), atol=1e-5, rtol=0)
+
+
 def test_no_budget_no_change_and_no_query_no_answer(attacker, queries):
     defense = MemGuard(memguard_budget=0.0)
     assert torch.equal(defense.release(queries, attacker.state_dict()), queries)
