@@ -164,11 +164,10 @@ def test_tpr_at_fpr_has_a_closed_form_and_an_interval_of_ranks():
 def test_the_limits_of_a_tpr_by_hand():
     """1,000 non-members 0 … 999: 4 to 18 are accused by the right threshold."""
     assert stats.binom.ppf([0.0125, 0.9875], 1000, 0.01).tolist() == [4, 18]
-    inside = np.arange(0, 1000, 2) + 0.5  # above the 4th highest: 1; above the 19th: 9, and itself
-    low, high = metrics.limits_at(inside, np.arange(1000), 0.01)
-    least, most = (inside > 996).sum(), (inside > 981).sum()
-    assert low == pytest.approx(stats.beta.ppf(0.0125, least, 500 - least + 1))
-    assert high == pytest.approx(stats.beta.ppf(0.9875, most + 1, 500 - most))
+    low, high = metrics.limits_at(np.arange(1000) + 0.5, np.arange(1000), 0.01)
+    least, most = 4, 19  # members above 996, the 4th highest non-member, and 981, the 19th
+    assert low == pytest.approx(stats.beta.ppf(0.0125, least, 1000 - least + 1))
+    assert high == pytest.approx(stats.beta.ppf(0.9875, most + 1, 1000 - most))
 
 
 @pytest.mark.parametrize(("key", "needed"), [("tpr_at_01_fpr", 10_000), ("tpr_at_001_fpr", 10**5)])
