@@ -45,9 +45,12 @@ def paired_difference(
         )
     )  # (2, members), (2, non-members)
     found = _resampled(inside, outside, fpr, np.random.default_rng(seed), resamples)
-    value, error = a - b, float(np.std(found[0] - found[1], ddof=1))
-    error = float(np.hypot(error, 1 / inside.shape[1]))  # one member may always fall otherwise
-    p_value = float(2 * stats.norm.sf(abs(value) / error))
+    value, spread = a - b, float(np.std(found[0] - found[1], ddof=1))
+    error = float(np.hypot(spread, 1 / inside.shape[1]))  # one member may always fall otherwise
+    if spread > 0:
+        p_value = float(2 * stats.norm.sf(abs(value) / error))
+    else:  # resamples that all agree say no more than that
+        p_value = 1.0 if value == 0 else 1 / (resamples + 1)
     return Difference(value, max(value - Z * error, -1.0), min(value + Z * error, 1.0), p_value)
 
 
