@@ -10,7 +10,8 @@ Reads the folder that stage `extract` writes, `data/signals/<arm>/`:
     <signal>.npy     (models, samples) or (models, samples, width) float32, NaN where membership
                                               is -1
     canary.npy       (samples,) bool     optional: labels.npy has a wrong label, as in training
-    inputs.npy       (samples, d) float32  optional: what a sample looks like, in few numbers
+    inputs.npy       (samples, 2 + d) float32  optional: how typical of its class a sample is (low:
+                                              very), and what it looks like, in few numbers
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from nonmember import statistics
 
 TARGET = 0
 INFERENCE = 2
+TYPICAL = 2  # columns of inputs.npy before what a sample looks like
 _SHAPES = {  # file: (dtype, dimensions)
     "sample_ids": (np.dtype(np.int64), ("samples",)),
     "labels": (np.dtype(np.int64), ("samples",)),
@@ -50,7 +52,7 @@ class View:
     member: (n,) bool where the attacker (or the evaluation) knows it, else None.
     reference: other models on the same n samples, each with `member` telling what it was trained
         on, for attacks that compare models; else None.
-    inputs: (n, d) float32 or None.
+    inputs: (n, TYPICAL + d) float32 or None.
     public: at most one view: the same model on samples that it is known not to have trained on and
         that it is not evaluated on (other models may be).
     """
@@ -71,6 +73,11 @@ class View:
     def log_probs(self) -> np.ndarray:
         """(n, classes) float64 log-probabilities, computed once for all attacks."""
         return statistics.log_softmax(self.logits)
+
+    @cached_property
+    def log_odds(self) -> np.ndarray:
+        """(n,) float64 log-odds of the true class, computed once for all attacks."""
+        return statistics.log_odds(self.log_probs, self.labels)
 
 
 class Evidence:

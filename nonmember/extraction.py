@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -11,21 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
 from nonmember import compute, files, fleet, prepared
 from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import INFERENCE
-from nonmember.prepared import Prepared
+from nonmember.outlines import outlines
 from nonmember.queries import Query, queries
 from nonmember.released import Released
-from nonmember.splits import Rows, spread
+from nonmember.splits import Rows
 from nonmember.training import Task
 
 CHUNK = 4096  # samples in hand at a time
-COMPONENTS = 32
 
 
 @dataclass(frozen=True)
@@ -59,28 +55,6 @@ def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
     return table
 
 
-def outlines(known: Prepared, ids: np.ndarray, target: Rows) -> np.ndarray:
-    """What each sample looks like, (samples, d) float32: its first 32 principal components.
-
-    The components are those of at most 10,000 samples that the target is not evaluated on (of all,
-    if there are no others). Inputs of 32 numbers or fewer stay as they are.
-    """
-
-    def flat(rows: np.ndarray) -> np.ndarray:
-        inputs, _ = known.take(rows)
-        return known.normalise(inputs).flatten(1).numpy()
-
-    if math.prod(known.shape) <= COMPONENTS:
-        return flat(ids)
-    others = np.setdiff1d(ids, np.concatenate([target.train, target.test, target.inference]))
-    basis = others if len(others) >= COMPONENTS else ids
-    basis = basis[spread(len(basis), min(len(basis), 10_000))]
-    with threadpool_limits(1):  # several threads add up in another order
-        pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(flat(basis))
-        parts = [pca.transform(flat(part)) for part in np.array_split(ids, len(ids) // CHUNK + 1)]
-    return np.concatenate(parts).astype(np.float32)
-
-
 def extract(
     tasks: Sequence[Task],
     models: Sequence[Rows],
@@ -102,11 +76,12 @@ def extract(
     ids = np.union1d(ids, models[0].inference)
     with files.whole_folder(folder) as temporary:
         files.write_array(temporary / "sample_ids.npy", ids.astype(np.int64))
-        files.write_array(temporary / "labels.npy", canaries.relabel(ids, known.labels[ids]))
+        labels = canaries.relabel(ids, known.labels[ids])
+        files.write_array(temporary / "labels.npy", labels)
         files.write_array(temporary / "canary.npy", canaries.among(ids))
         files.write_array(temporary / "membership.npy", membership(models, ids))
         if "inputs" in wanted.names:
-            files.write_array(temporary / "inputs.npy", outlines(known, ids, models[0]))
+            files.write_array(temporary / "inputs.npy", outlines(known, ids, labels))
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.of_models(), ())
         shapes |= {"logits": (known.classes,)}
         shapes |= {name: (query.width,) for name, query in wanted.asked().items()}

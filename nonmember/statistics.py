@@ -28,7 +28,7 @@ _NEGLIGIBLE = -37.0
 
 
 def _in_blocks(function: Callable[P, np.ndarray]) -> Callable[P, np.ndarray]:
-    """Call a function of (n, classes) and (n,) arrays on some rows at a time."""
+    """Call a function of (n, classes) and (n,) arrays, and numbers, on some rows at a time."""
 
     @wraps(function)
     def call(*args: P.args, **named: P.kwargs) -> np.ndarray:
@@ -37,7 +37,10 @@ def _in_blocks(function: Callable[P, np.ndarray]) -> Callable[P, np.ndarray]:
         rows = max(_BLOCK // width, 1)
         parts = []
         for start in range(0, max(n, 1), rows):
-            cut = {key: array[start : start + rows] for key, array in arrays.items()}
+            cut = {
+                key: array[start : start + rows] if array.ndim else array
+                for key, array in arrays.items()
+            }
             ordered = [cut.pop(i) for i in range(len(args))]
             parts.append(function(*ordered, **cut))  # type: ignore[arg-type]
         return np.concatenate(parts)
@@ -93,6 +96,15 @@ def margin(log_p: np.ndarray) -> np.ndarray:
     """Probability of the most likely class minus that of the second, in [0, 1]."""
     second, first = np.partition(log_p, -2, axis=1)[:, -2:].T
     return np.exp(first) * -np.expm1(second - first)
+
+
+@_in_blocks
+def largest_others(log_p: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """(n, at most `count`) the largest log-probabilities besides the true class's, falling."""
+    others = log_p.copy()
+    _place(others, labels, np.full(len(labels), -np.inf))
+    first = max(others.shape[1] - count, 1)
+    return np.sort(np.partition(others, first, axis=1)[:, first:], axis=1)[:, ::-1]
 
 
 def entropy(log_p: np.ndarray) -> np.ndarray:

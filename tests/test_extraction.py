@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,10 @@ import torch
 from nonmember import extraction, released
 from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
-from nonmember.evidence import Evidence
+from nonmember.evidence import TYPICAL, Evidence
 from nonmember.extraction import Wanted
 from nonmember.fleet import Store
+from nonmember.outlines import COMPONENTS
 from nonmember.queries import queries
 from nonmember.released import Released
 from nonmember.training import Task
@@ -109,12 +107,12 @@ def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
 
 
 def test_inputs_are_few_numbers_a_sample(lab: Lab) -> None:
-    """32 components of a larger input, whose scores are uncorrelated where they were fitted."""
+    """How typical, and the 32 components of a larger input."""
     names = [*WANTED.names, "inputs"]
     wanted = Wanted(**{**vars(WANTED), "names": names})
     evidence = Evidence(lab.extract(wanted, backend="sequential", workers=1))
     assert evidence.target.inputs is not None
-    assert evidence.target.inputs.shape == (len(evidence.target), extraction.COMPONENTS)
+    assert evidence.target.inputs.shape == (len(evidence.target), TYPICAL + COMPONENTS)
 
 
 def test_workers_and_the_samples_in_hand_change_no_byte_of_a_query(
@@ -179,24 +177,3 @@ def test_a_table_of_zeros_and_ones_is_found(
     query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
     model.ask(query, np.array([0]), data.labels[:1], 0)
     assert [samples.binary for samples in seen] == [binary]
-
-
-def test_outlines_are_the_same_with_one_thread_and_with_two(tmp_path: Path) -> None:
-    """Threads of the linear algebra add up in another order; attacks that learn amplify it."""
-    data = tiny.save(tmp_path, (600,), n=900)
-    script = (
-        "import sys, tiny; from pathlib import Path; from nonmember import extraction, prepared\n"
-        "data = prepared.load(Path(sys.argv[1])); rows = tiny.rows(data)\n"
-        "out = extraction.outlines(data, rows.train, rows)\n"
-        "import numpy; numpy.save(sys.argv[2], out)"
-    )
-    found = []
-    for threads in ("1", "2"):
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-        path = str(tmp_path / f"{threads}.npy")
-        subprocess.run(
-            [sys.executable, "-c", script, str(data.folder), path], check=True,
-            env={**os.environ, **limits, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
-        found.append(np.load(path))
-    np.testing.assert_array_equal(*found)

@@ -145,6 +145,15 @@ def test_log_softmax_ignores_a_shift_and_leaves_its_input_alone():
     np.testing.assert_array_equal(logits, before)
 
 
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_largest_others_are_those_of_a_sort(count):
+    rng = np.random.default_rng(0)
+    log_p, labels = s.log_softmax(rng.normal(size=(50, 6))), rng.integers(6, size=50)
+    found = s.largest_others(log_p, labels, count)
+    for row, label, few in zip(log_p, labels, found, strict=True):
+        np.testing.assert_array_equal(few, sorted(np.delete(row, label), reverse=True)[:count])
+
+
 def test_of_equal_top_classes_the_first_is_predicted():
     logits = np.array([[1.0, 5.0, 5.0], [5.0, 5.0, 1.0]])
     assert s.correct(logits, np.array([1, 1])).tolist() == [True, False]

@@ -11,6 +11,11 @@ from nonmember.evidence import View, of_each, trained_on
 Statistic = Callable[[View], np.ndarray]
 
 
+def log_odds(view: View) -> np.ndarray:
+    """The statistic of LiRA and its like, (n,)."""
+    return view.log_odds
+
+
 def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.ndarray, np.ndarray]:
     """One statistic of every reference model.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.evidence import View
 
@@ -18,4 +17,4 @@ from nonmember.evidence import View
 class Confidence(Attack):
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats."""
-        return statistics.log_odds(view.log_probs, view.labels)
+        return view.log_odds

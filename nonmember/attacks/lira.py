@@ -18,9 +18,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import mean_where, online_needs, read_reference
+from nonmember.attacks._reference import log_odds, mean_where, online_needs, read_reference
 from nonmember.evidence import View
 from nonmember.settings import Settings
 
@@ -42,8 +41,7 @@ class LikelihoodRatio(Attack):
 
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""
-        value = _log_odds(view)
-        return self.compare(value, *read_reference(view, _log_odds, "lira"))
+        return self.compare(view.log_odds, *read_reference(view, log_odds, "lira"))
 
     def compare(self, value: np.ndarray, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Scores from log-odds: the target's (n,), the reference models' (models, n), `inside`."""
@@ -72,7 +70,3 @@ class LikelihoodRatio(Attack):
             own = (freedom > 0) & (squares > 0)
             variance[own] = squares[own] / freedom[own]
         return (value - mean) / np.sqrt(variance), np.log(variance) / 2
-
-
-def _log_odds(view: View) -> np.ndarray:
-    return statistics.log_odds(view.log_probs, view.labels)

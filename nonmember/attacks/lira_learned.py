@@ -18,9 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import mean_where, read_reference
+from nonmember.attacks._reference import log_odds, mean_where, read_reference
 from nonmember.evidence import View
 
 
@@ -64,8 +63,8 @@ class LearnedLikelihoodRatio(Attack):
 
 def _pair(view: View) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of the model, and the mean of those of the models trained without, each (n,)."""
-    values, inside = read_reference(view, _log_odds, "lira_learned")
-    return _log_odds(view), mean_where(values, ~inside, "was trained without")
+    values, inside = read_reference(view, log_odds, "lira_learned")
+    return view.log_odds, mean_where(values, ~inside, "was trained without")
 
 
 def _fitted(odds: np.ndarray, mean: np.ndarray) -> _Line:
@@ -75,7 +74,3 @@ def _fitted(odds: np.ndarray, mean: np.ndarray) -> _Line:
     intercept = float(odds.mean() - slope * mean.mean())
     variance = float(np.mean((odds - slope * mean - intercept) ** 2))
     return _Line(slope, intercept, max(variance, 1e-12))
-
-
-def _log_odds(view: View) -> np.ndarray:
-    return statistics.log_odds(view.log_probs, view.labels)

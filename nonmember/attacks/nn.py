@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.evidence import View
 from nonmember.settings import Settings
@@ -82,7 +81,7 @@ class NeuralNetwork(Attack):
         if self.options.nn_input == "probabilities_label":
             return np.concatenate([np.exp(view.log_probs), one_hot], axis=1)
         others = view.log_probs[one_hot == 0].reshape(len(one_hot), -1)
-        odds = statistics.log_odds(view.log_probs, view.labels)[:, None]
+        odds = view.log_odds[:, None]
         return np.concatenate([odds, -np.sort(-others, axis=1), one_hot], axis=1)
 
     def _examples(self, known: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ median and their `quantile_level`. Score: (log-odds − median) / (quantile − 
 where a sample lies at about that quantile of the non-members like it. The attacker's threshold is a
 number of such units; the paper fits one quantile a false positive rate instead.
 Differs: their regressor is a network on the raw input; here scikit-learn's trees, on the class's
-mean log-odds, the first principal components of the input, and how typical they are of its class
-and of the nearest other. Learns in `score`, from `View.public`: the regression belongs to the one
+mean log-odds, how typical the input is of its class and of the nearest other, and its first
+principal components. Learns in `score`, from `View.public`: the regression belongs to the one
 model it is asked about.
 """
 
@@ -18,17 +18,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
-from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
+from nonmember.attacks._view import class_means, read_inputs
 from nonmember.evidence import View
 from nonmember.settings import Settings
 
 _LEAST = 50  # non-members to learn from
 _FOLDS = 5
-_ROWS = 4096  # compared with all classes at a time
 
 
 class Quantile(Attack):
@@ -59,27 +57,26 @@ class Quantile(Attack):
     def score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError with fewer than 50 known non-members."""
         others = self._others(view)
-        odds = _log_odds(others)
-        told = np.column_stack([odds, _inputs(others)])
-        classes = view.logits.shape[1]
-        seen = self._without_own_fold(told, others.labels, classes)
-        asked = _looks(_inputs(view), view.labels, _class_means(told, others.labels, classes))
+        odds, classes = others.log_odds, view.logits.shape[1]
+        seen = self._without_own_fold(odds, others.labels, classes)
+        means = class_means(odds, others.labels, classes)
+        pairs = [(seen, others), (means[view.labels], view)]
+        looks, asked = (np.column_stack([m, read_inputs(v, "quantile")]) for m, v in pairs)
         levels = (0.5, self.options.quantile_level)
-        median, upper = (self._regress(seen, odds, asked, level) for level in levels)
+        median, upper = (self._regress(looks, odds, asked, level) for level in levels)
         spread = np.maximum(upper - median, 1e-3 * odds.std() + np.finfo(np.float64).tiny)
-        return (_log_odds(view) - median) / spread
+        return (view.log_odds - median) / spread
 
-    def _without_own_fold(self, told: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-        """`_looks` of known samples, each with the class means of the other folds.
+    def _without_own_fold(self, odds: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+        """(n,) each known sample's class mean, of the other folds.
 
-        Means without the sample alone would tell the trees what that sample's own log-odds are.
+        A mean without the sample alone would tell the trees what that sample's own log-odds are.
         """
         folds = np.random.default_rng(self._seed).permutation(len(labels)) % _FOLDS
-        found = np.empty((len(labels), told.shape[1] + 2))
+        found = np.empty(len(labels))
         for fold in range(_FOLDS):
             own = folds == fold
-            means = _class_means(told[~own], labels[~own], classes)
-            found[own] = _looks(told[own, 1:], labels[own], means)
+            found[own] = class_means(odds[~own], labels[~own], classes)[labels[own]]
         return found
 
     def _others(self, view: View) -> View:
@@ -105,36 +102,3 @@ class Quantile(Attack):
             early_stopping=False,
         )
         return np.asarray(trees.fit(seen, odds).predict(asked), np.float64)
-
-
-def _class_means(told: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, 1 + d) of (n, 1 + d), pulled to the overall mean as by one more sample."""
-    totals = np.stack([np.bincount(labels, column, classes) for column in told.T], axis=1)
-    counts = np.bincount(labels, minlength=classes)[:, None]
-    return np.asarray((totals + told.mean(axis=0)) / (counts + 1))
-
-
-def _looks(inputs: np.ndarray, labels: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """(n, 3 + d): what models say of the class, how typical the sample is of it, the inputs.
-
-    means: (classes, 1 + d) of log-odds and inputs. Typical: the squared distance to the mean of
-    its class, and by how much it is larger than that to the nearest other class.
-    """
-    own, less = np.empty((2, len(labels)))
-    for start in range(0, len(labels), _ROWS):
-        rows = slice(start, start + _ROWS)
-        far = cdist(inputs[rows], means[:, 1:], "sqeuclidean")
-        own[rows] = np.take_along_axis(far, labels[rows, None], axis=1)[:, 0]
-        np.put_along_axis(far, labels[rows, None], np.inf, axis=1)
-        less[rows] = own[rows] - far.min(axis=1)
-    return np.column_stack([means[labels, 0], own, less, inputs])
-
-
-def _inputs(view: View) -> np.ndarray:
-    if view.inputs is None:
-        raise ValueError("signal 'inputs' was not extracted; the attack quantile needs it")
-    return np.asarray(view.inputs, np.float64)
-
-
-def _log_odds(view: View) -> np.ndarray:
-    return statistics.log_odds(view.log_probs, view.labels)

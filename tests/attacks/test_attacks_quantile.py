@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from nonmember.attacks import Attack, attacks
-from nonmember.attacks.quantile import _looks
 from nonmember.evidence import View
 
 
@@ -64,28 +63,6 @@ def test_classes_that_do_not_differ_are_not_told_apart():
     labels = np.arange(100)
     asked = [view(labels, np.zeros(100), 100, public=(known(100, 50, s),)) for s in range(5)]
     assert np.mean([quantile().score(one).std() for one in asked]) < 0.18
-
-
-def test_typical_is_nearer_to_its_own_class_than_to_the_next():
-    means = np.array([[7.0, 0, 0], [8.0, 3, 0], [9.0, 0, 5]])  # log-odds, then the center
-    found = _looks(np.array([[1.0, 0], [0, 4]]), np.array([0, 1]), means)
-    np.testing.assert_allclose(found, [[7, 1, 1 - 4, 1, 0], [8, 25, 25 - 1, 0, 4]])
-
-
-def test_what_is_typical_of_its_class_is_expected_to_be_answered_surely():
-    """Sure in the middle of any of 30 classes, unsure at its edge: no input alone tells that."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(30), 60)
-    centers = rng.normal(0, 5, size=(30, 2))
-    far = rng.normal(size=(len(labels), 2))
-    inputs = (centers[labels] + far).astype(np.float32)
-    odds = 4 - 2 * (far**2).sum(1) + rng.normal(size=len(labels))
-    others = view(labels, odds, 30, inputs)
-    there = np.concatenate([centers, centers + 1.5]).astype(np.float32)
-    asked = view(np.tile(np.arange(30), 2), np.zeros(60), 30, there, (others,))
-    typical, not_typical = quantile().score(asked).reshape(2, 30)
-    assert np.median(typical) < -1
-    assert np.median(not_typical) > 1
 
 
 @pytest.mark.parametrize("leaves", [2, 8])

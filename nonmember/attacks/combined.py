@@ -1,0 +1,106 @@
+"""All that one query of a model tells, put together by trees that learn from the shadows.
+
+Ours. A member's log-odds of the true class are high *for this sample* and *for this model*. How
+high they would be without it, no single yardstick tells: Watson et al. 2022
+(https://arxiv.org/abs/2111.08440) take other models' answers, Bertran et al. 2023
+(https://arxiv.org/abs/2307.03694) this model's answers to known non-members. Here gradient boosting
+learns from the shadows' own members and non-members what to make of
+  the log-odds, and how far they are above those of non-members of the same class in the same model:
+    defenses that move whole classes up or down hide members from everything that compares models;
+  the mean log-odds of the models trained without the sample, and where each sample has some, of
+    those trained with it;
+  how typical the sample is of its class (the first two of `View.inputs`);
+  the largest log-probabilities of the other classes: noise that is added to an answer shows there.
+Score: the trees' log-odds of "member".
+Works from one shadow; where the target has no other model or no known non-member to be compared
+with, without them. What it learns holds for the defense it was learned on: an attacker
+without that may do worse with it than with plain `lira`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import Field
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from nonmember import statistics
+from nonmember.attacks._base import Attack
+from nonmember.attacks._reference import log_odds, mean_where, read_reference
+from nonmember.attacks._view import class_means, read_inputs
+from nonmember.evidence import TYPICAL, View
+from nonmember.settings import Settings
+
+_OTHERS = 5  # classes besides the true one
+
+
+class Combined(Attack):
+    needs = ("logits", "inputs")
+    learns = True
+
+    class Options(Settings):
+        combined_trees: int = Field(80, ge=1, description="trees, one after the other")
+        combined_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
+
+    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+        """Keep what the shadows tell; trees grow when it is known what a target tells.
+
+        Raises ValueError if there is no shadow or a shadow's membership is unknown.
+        """
+        told, members = [], []
+        for view in known:  # one view at a time in memory
+            if view.member is None:
+                raise ValueError("attack combined learns from shadows whose membership is known")
+            told.append(_told(view))
+            members.append(view.member)
+        if not told:
+            raise ValueError("attack combined needs a shadow to learn from; set more shadows")
+        common = [name for name in told[0] if all(name in one for one in told)]
+        self._known = {name: np.concatenate([one[name] for one in told]) for name in common}
+        self._member, self._seed = np.concatenate(members), seed
+        self._trees: dict[tuple[str, ...], HistGradientBoostingClassifier] = {}
+
+    def score(self, view: View) -> np.ndarray:
+        """(samples,) float64. RuntimeError before `fit`."""
+        if not hasattr(self, "_known"):
+            raise RuntimeError("attack combined must be fitted on shadows before it scores")
+        told = _told(view)
+        names = tuple(name for name in self._known if name in told)
+        if names not in self._trees:
+            self._trees[names] = self._grown(_table(self._known, names))
+        return np.asarray(self._trees[names].decision_function(_table(told, names)), np.float64)
+
+    def _grown(self, table: np.ndarray) -> HistGradientBoostingClassifier:
+        trees = HistGradientBoostingClassifier(
+            max_iter=self.options.combined_trees,
+            max_leaf_nodes=self.options.combined_leaves,
+            min_samples_leaf=50,
+            early_stopping=False,
+            random_state=self._seed,
+        )
+        return trees.fit(table, self._member)
+
+
+def _table(told: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """(n, numbers) float64: what the trees see."""
+    return np.column_stack([told[name] for name in names])
+
+
+def _told(view: View) -> dict[str, np.ndarray]:
+    """Name -> (n,) or (n, numbers) float64; without those that there is nothing for."""
+    told = {
+        "log-odds": view.log_odds,
+        "typicality": read_inputs(view, "combined")[:, :TYPICAL],
+        "other classes": statistics.largest_others(view.log_probs, view.labels, _OTHERS),
+    }
+    if view.reference:
+        values, inside = read_reference(view, log_odds, "combined")
+        told["models without it"] = mean_where(values, ~inside, "was trained without")
+        if inside.any(axis=0).all():
+            told["models with it"] = mean_where(values, inside, "was trained on")
+    if view.public:
+        known = view.public[0]
+        level = class_means(known.log_odds, known.labels, view.logits.shape[1])[view.labels]
+        told["known non-members"] = np.column_stack([level, view.log_odds - level])
+    return told

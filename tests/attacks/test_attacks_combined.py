@@ -1,0 +1,144 @@
+"""The attack combined: each of the things it looks at counts; it does without those that lack."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nonmember import metrics
+from nonmember.attacks import Attack, attacks
+from nonmember.evidence import View
+
+N, CLASSES = 3000, 6
+LABELS = np.arange(N) % CLASSES
+
+
+def model(
+    seed: int,
+    odds: np.ndarray,
+    inputs: np.ndarray | None = None,
+    others: np.ndarray | None = None,
+    **more: object,
+) -> View:
+    """Half of the samples are members. odds, others: (n,) added to non-members' and members'."""
+    rng = np.random.default_rng(seed)
+    n = len(odds)
+    member = rng.permutation(n) < n // 2
+    logits = np.zeros((n, CLASSES), np.float32)
+    if others is not None:
+        logits[:, :] = np.where(member[:, None], others, 0) + rng.normal(size=(n, CLASSES))
+    logits[np.arange(n), LABELS[:n]] = odds + np.where(member, 1.0, 0.0) + rng.normal(0, 0.5, n)
+    if inputs is None:
+        inputs = np.zeros((n, 2), np.float32)
+    return View(np.arange(n), LABELS[:n], logits, {}, member, inputs=inputs, **more)
+
+
+def strength(target: View, shadows: Sequence[View], name: str = "combined") -> float:
+    attack = attacks.get(name)()
+    attack.fit(shadows, 0)
+    return metrics.auc(attack.score(target), target.member).value
+
+
+def shifted(seed: int, public: bool = True) -> View:
+    """Each model has its own level for each class, which says nothing of members."""
+    level = np.random.default_rng(seed).normal(0, 5, CLASSES)[LABELS]
+    known = model(seed + 100, level)
+    known = dataclasses.replace(
+        known, logits=known.logits - known.member[:, None] * np.eye(CLASSES)[LABELS]
+    )
+    return model(seed, level, public=[known] if public else [])
+
+
+def test_it_looks_at_what_its_model_says_of_a_class():
+    """A defense that moves whole classes does not hide members from it: other models know nothing
+    of that, nor do the classes of the shadows."""
+    with_levels = strength(shifted(1), [shifted(2), shifted(3)])
+    without = strength(shifted(1, public=False), [shifted(2, False), shifted(3, False)])
+    assert with_levels > without + 0.2
+    assert with_levels > 0.85
+
+
+def test_it_looks_at_other_models_and_at_typicality():
+    """What is hard is told by either; without them members are lost among easy samples."""
+    hard = np.random.default_rng(0).normal(0, 5, N)
+    columns = np.column_stack([hard, np.zeros(N)]).astype(np.float32)
+
+    def one(seed: int, inputs: bool, reference: bool) -> View:
+        none = np.zeros(N, bool)
+        others = [dataclasses.replace(model(seed + 50, hard), member=none)] if reference else []
+        return model(seed, hard, columns if inputs else None, reference=others)
+
+    found = {
+        (inputs, reference): strength(
+            one(1, inputs, reference), [one(seed, inputs, reference) for seed in (2, 3)]
+        )
+        for inputs, reference in ((False, False), (True, False), (False, True))
+    }
+    assert found[False, False] < 0.6
+    assert found[True, False] > 0.8
+    assert found[False, True] > 0.75
+
+
+def test_it_looks_at_the_other_classes():
+    """Noise in an answer that leaves the true class alone is seen (MemGuard)."""
+    wide = np.random.default_rng(0).normal(0, 3, (N, CLASSES))
+    views = [model(seed, np.full(N, 9.0), others=wide) for seed in (1, 2, 3)]
+    flat = [model(seed, np.full(N, 9.0), others=0 * wide) for seed in (1, 2, 3)]
+    assert strength(views[0], views[1:]) > strength(flat[0], flat[1:]) + 0.05
+
+
+def test_models_with_the_sample_count_where_each_sample_has_one():
+    """A member is like the models that trained on it, whatever training on it did."""
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 3, N)
+    effect = rng.normal(0, 3, N)  # of training on a sample: as often down as up
+
+    def one(seed: int, reference: Sequence[View] = ()) -> View:
+        view = model(seed, hard)
+        logits = view.logits.copy()
+        logits[np.arange(N), LABELS] += np.where(view.member, effect, 0)
+        return dataclasses.replace(view, logits=logits, reference=reference)
+
+    online = [one(seed) for seed in range(10, 22)]
+    online = [dataclasses.replace(v, reference=[u for u in online if u is not v]) for v in online]
+    target = one(1, [dataclasses.replace(v, reference=None) for v in online])
+    offline = dataclasses.replace(
+        target,
+        reference=[dataclasses.replace(v, member=np.zeros(N, bool)) for v in target.reference],
+    )
+    assert strength(target, online) > strength(offline, online) + 0.1
+
+
+def test_what_only_one_side_has_is_left_out():
+    """Shadows may have known non-members where the target has none, and the other way."""
+    full, bare = shifted(1), shifted(1, public=False)
+    shadows, plain = [shifted(2), shifted(3)], [shifted(2, False), shifted(3, False)]
+    expected = strength(bare, plain)
+    assert strength(bare, shadows) == expected
+    assert strength(full, plain) == expected
+
+
+def test_one_shadow_is_enough():
+    assert strength(shifted(1), [shifted(2)]) > 0.8
+
+
+@pytest.mark.parametrize("leaves", [2, 8])
+def test_one_tree_tells_no_more_apart_than_it_has_leaves(leaves: int):
+    attack: Attack = attacks.get("combined")(combined_trees=1, combined_leaves=leaves)
+    attack.fit([shifted(2)], 0)
+    assert len(np.unique(attack.score(shifted(1)))) == leaves
+
+
+def test_what_it_cannot_do():
+    attack, view = attacks.get("combined")(), shifted(1)
+    with pytest.raises(RuntimeError, match="must be fitted on shadows"):
+        attack.score(view)
+    with pytest.raises(ValueError, match="whose membership is known"):
+        attack.fit([dataclasses.replace(view, member=None)])
+    with pytest.raises(ValueError, match="needs a shadow to learn from"):
+        attack.fit([])
+    with pytest.raises(ValueError, match="'inputs' was not extracted; the attack combined needs"):
+        attack.fit([dataclasses.replace(view, inputs=None)])
