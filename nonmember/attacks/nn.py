@@ -116,16 +116,15 @@ class NeuralNetwork(Attack):
             options.nn_lr,
             options.nn_momentum,
             weight_decay=options.nn_weight_decay,
+            fused=True,
         )
         drops = [round(share * options.nn_epochs) for share in options.nn_lr_drops]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, 0.1)
         x, y = torch.from_numpy(inputs), torch.from_numpy(member)
         for _ in range(options.nn_epochs):
             order = torch.randperm(len(x))
-            batches = zip(
-                x[order].split(options.nn_batch), y[order].split(options.nn_batch), strict=True
-            )
-            for x_batch, y_batch in batches:
+            shuffled = (part.index_select(0, order).split(options.nn_batch) for part in (x, y))
+            for x_batch, y_batch in zip(*shuffled, strict=True):
                 optimizer.zero_grad()
                 F.cross_entropy(net(x_batch), y_batch).backward()
                 optimizer.step()
