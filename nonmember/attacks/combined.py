@@ -7,8 +7,8 @@ high they would be without it, no single yardstick tells: Watson et al. 2022
 learns from the shadows' own members and non-members what to make of
   the log-odds, and how far they are above those of non-members of the same class in the same model:
     defenses that move whole classes up or down hide members from everything that compares models;
-  the mean log-odds of the models trained without the sample, and where each sample has some, of
-    those trained with it;
+  the mean log-odds of the models trained without the sample, and under random_half of those trained
+    with it;
   how typical the sample is of its class (the first two of `View.inputs`);
   the largest log-probabilities of the other classes: noise that is added to an answer shows there.
 Score: the trees' log-odds of "member".
@@ -97,7 +97,7 @@ def _told(view: View) -> dict[str, np.ndarray]:
     if view.reference:
         values, inside = read_reference(view, log_odds, "combined")
         told["models without it"] = mean_where(values, ~inside, "was trained without")
-        if inside.any(axis=0).all():
+        if inside.any():
             told["models with it"] = mean_where(values, inside, "was trained on")
     if view.public:
         known = view.public[0]

@@ -10,6 +10,7 @@ import pytest
 
 from nonmember import metrics
 from nonmember.attacks import Attack, attacks
+from nonmember.attacks._view import class_means
 from nonmember.evidence import View
 
 N, CLASSES = 3000, 6
@@ -90,26 +91,22 @@ def test_it_looks_at_the_other_classes():
     assert strength(views[0], views[1:]) > strength(flat[0], flat[1:]) + 0.05
 
 
-def test_models_with_the_sample_count_where_each_sample_has_one():
+def test_models_with_the_sample_count_where_there_are_some():
     """A member is like the models that trained on it, whatever training on it did."""
     rng = np.random.default_rng(0)
     hard = rng.normal(0, 3, N)
     effect = rng.normal(0, 3, N)  # of training on a sample: as often down as up
 
-    def one(seed: int, reference: Sequence[View] = ()) -> View:
+    def one(seed: int) -> View:
         view = model(seed, hard)
         logits = view.logits.copy()
         logits[np.arange(N), LABELS] += np.where(view.member, effect, 0)
-        return dataclasses.replace(view, logits=logits, reference=reference)
+        return dataclasses.replace(view, logits=logits)
 
     online = [one(seed) for seed in range(10, 22)]
-    online = [dataclasses.replace(v, reference=[u for u in online if u is not v]) for v in online]
-    target = one(1, [dataclasses.replace(v, reference=None) for v in online])
-    offline = dataclasses.replace(
-        target,
-        reference=[dataclasses.replace(v, member=np.zeros(N, bool)) for v in target.reference],
-    )
-    assert strength(target, online) > strength(offline, online) + 0.1
+    shadows = [dataclasses.replace(v, reference=[u for u in online if u is not v]) for v in online]
+    target = dataclasses.replace(one(1), reference=online)
+    assert strength(target, shadows) > 0.92  # by those without it alone: 0.88
 
 
 def test_what_only_one_side_has_is_left_out():
@@ -118,7 +115,21 @@ def test_what_only_one_side_has_is_left_out():
     shadows, plain = [shifted(2), shifted(3)], [shifted(2, False), shifted(3, False)]
     expected = strength(bare, plain)
     assert strength(bare, shadows) == expected
+    assert strength(full, [shadows[0], plain[1]]) == expected
     assert strength(full, plain) == expected
+
+
+def test_a_score_does_not_depend_on_who_else_is_asked_about():
+    attack, view = attacks.get("combined")(), shifted(1)
+    attack.fit([shifted(2)], 0)
+    few = View(view.ids[:7], view.labels[:7], view.logits[:7], inputs=view.inputs[:7])
+    few = dataclasses.replace(few, public=view.public)
+    np.testing.assert_array_equal(attack.score(few), attack.score(view)[:7])
+
+
+def test_class_means_are_pulled_to_the_overall_mean_as_by_one_sample():
+    found = class_means(np.array([1.0, 3, 8]), np.array([0, 0, 1]), 3)
+    np.testing.assert_allclose(found, [(1 + 3 + 4) / 3, (8 + 4) / 2, 4])
 
 
 def test_one_shadow_is_enough():
