@@ -357,7 +357,7 @@ def explained(section: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["lira", "rmia"])
+@pytest.mark.parametrize("name", ["lira", "rmia", "combined"])
 def test_online_attacks_are_refused_before_training(make: Make, name: str) -> None:
     """Under assignment split no shadow trains on the target's samples; offline is fine."""
     chosen = {"attacks.names": [name], "shadows.count": 6}

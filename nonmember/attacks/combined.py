@@ -7,8 +7,7 @@ high they would be without it, no single yardstick tells: Watson et al. 2022
 learns from the shadows' own members and non-members what to make of
   the log-odds, and how far they are above those of non-members of the same class in the same model:
     defenses that move whole classes up or down hide members from everything that compares models;
-  the mean log-odds of the models trained without the sample, and under random_half of those trained
-    with it;
+  the mean log-odds of the models trained without the sample; online, also of those trained with it;
   how typical the sample is of its class (the first two of `View.inputs`);
   the largest log-probabilities of the other classes: noise that is added to an answer shows there.
 Score: the trees' log-odds of "member".
@@ -20,6 +19,7 @@ without that may do worse with it than with plain `lira`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +27,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import log_odds, mean_where, read_reference
+from nonmember.attacks._reference import log_odds, mean_where, online_needs, read_reference
 from nonmember.attacks._view import class_means, read_inputs
 from nonmember.evidence import TYPICAL, View
 from nonmember.settings import Settings
@@ -40,8 +40,15 @@ class Combined(Attack):
     learns = True
 
     class Options(Settings):
+        combined_mode: Literal["offline", "online"] = Field(
+            "offline", description="compare with models without the sample, or also with it"
+        )
         combined_trees: int = Field(80, ge=1, description="trees, one after the other")
         combined_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
+
+    def check(self, assignment: str = "split") -> list[str]:
+        """Online, some shadows must have seen the sample."""
+        return online_needs("combined_mode", self.options.combined_mode, assignment)
 
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Keep what the shadows tell; trees grow when it is known what a target tells.
@@ -52,7 +59,7 @@ class Combined(Attack):
         for view in known:  # one view at a time in memory
             if view.member is None:
                 raise ValueError("attack combined learns from shadows whose membership is known")
-            told.append(_told(view))
+            told.append(self._told(view))
             members.append(view.member)
         if not told:
             raise ValueError("attack combined needs a shadow to learn from; set more shadows")
@@ -65,7 +72,7 @@ class Combined(Attack):
         """(samples,) float64. RuntimeError before `fit`."""
         if not hasattr(self, "_known"):
             raise RuntimeError("attack combined must be fitted on shadows before it scores")
-        told = _told(view)
+        told = self._told(view)
         names = tuple(name for name in self._known if name in told)
         if names not in self._trees:
             self._trees[names] = self._grown(_table(self._known, names))
@@ -81,26 +88,25 @@ class Combined(Attack):
         )
         return trees.fit(table, self._member)
 
+    def _told(self, view: View) -> dict[str, np.ndarray]:
+        """Name -> (n,) or (n, numbers) float64; without those that there is nothing for."""
+        told = {
+            "log-odds": view.log_odds,
+            "typicality": read_inputs(view, "combined")[:, :TYPICAL],
+            "other classes": statistics.largest_others(view.log_probs, view.labels, _OTHERS),
+        }
+        if view.reference:
+            values, inside = read_reference(view, log_odds, "combined")
+            told["models without it"] = mean_where(values, ~inside, "was trained without")
+            if self.options.combined_mode == "online":
+                told["models with it"] = mean_where(values, inside, "was trained on")
+        if view.public:
+            known = view.public[0]
+            level = class_means(known.log_odds, known.labels, view.logits.shape[1])[view.labels]
+            told["known non-members"] = np.column_stack([level, view.log_odds - level])
+        return told
+
 
 def _table(told: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
     """(n, numbers) float64: what the trees see."""
     return np.column_stack([told[name] for name in names])
-
-
-def _told(view: View) -> dict[str, np.ndarray]:
-    """Name -> (n,) or (n, numbers) float64; without those that there is nothing for."""
-    told = {
-        "log-odds": view.log_odds,
-        "typicality": read_inputs(view, "combined")[:, :TYPICAL],
-        "other classes": statistics.largest_others(view.log_probs, view.labels, _OTHERS),
-    }
-    if view.reference:
-        values, inside = read_reference(view, log_odds, "combined")
-        told["models without it"] = mean_where(values, ~inside, "was trained without")
-        if inside.any():
-            told["models with it"] = mean_where(values, inside, "was trained on")
-    if view.public:
-        known = view.public[0]
-        level = class_means(known.log_odds, known.labels, view.logits.shape[1])[view.labels]
-        told["known non-members"] = np.column_stack([level, view.log_odds - level])
-    return told
