@@ -50,7 +50,8 @@ def score(
     built = _build(chosen)
     for attack in built.values():
         attack.fit(shadows.shadows, seed)
-    scores = _of_shadows(built, shadows.shadows, chosen, seed)
+    parts = shadows.shadow_parts(FOLDS)
+    scores = _of_shadows(built, shadows.shadows, parts, chosen, seed)
     for part, asked in (("target", target.target), ("canaries", target.canaries)):
         if asked is not None:
             seen = dataclasses.replace(asked, reference=_reference(target, shadows, asked))
@@ -61,19 +62,20 @@ def score(
 def _of_shadows(
     built: Mapping[str, Attack],
     views: Sequence[View],
+    parts: Sequence[np.ndarray],
     chosen: Mapping[str, Mapping[str, Any]],
     seed: int,
 ) -> Scores:
     """`<attack>.shadows`: scores of the known models, for thresholds and risks.
 
-    An attack that learns does better on what it has learned from, so the models are cut into FOLDS
-    parts, and each is scored by the attack fitted on the others; with a single model there is no
-    other. Fewer parts would leave the scores on another scale than the target's, whose attack
-    learned from all.
+    An attack that learns does better on what it has learned from, so the models are cut into
+    `parts`, in their order, and each is scored by the attack fitted on the others; with a single
+    part there is no other. Fewer than FOLDS would leave the scores on another scale than the
+    target's, whose attack learned from all.
     """
-    learners = {name for name, attack in built.items() if attack.learns and len(views) > 1}
+    learners = {name for name, attack in built.items() if attack.learns and len(parts) > 1}
     found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
-    for part in np.array_split(np.arange(len(views)), min(FOLDS, len(views))):
+    for part in parts:
         fitted = _build({name: chosen[name] for name in learners})
         rest = Chosen(views.__getitem__, [i for i in range(len(views)) if i not in part])
         for attack in fitted.values():
@@ -115,7 +117,7 @@ def partial(
             built = _build(chosen)
             for attack in built.values():
                 attack.fit([target.view(TARGET, rows[known])], seed)
-            of_known = _of_shadows(built, views, chosen, seed)
+            of_known = _of_shadows(built, views, [np.array([0]), np.array([1])], chosen, seed)
             asked, learnt = {}, {}
             for name, attack in built.items():
                 learnt[name] = Scored(

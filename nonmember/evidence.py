@@ -54,7 +54,8 @@ class View:
         on, for attacks that compare models; else None.
     inputs: (n, TYPICAL + d) float32 or None.
     public: at most one view: the same model on samples that it is known not to have trained on and
-        that it is not evaluated on (other models may be).
+        that it is not evaluated on (other models may be). Without the target's inference set, so
+        that under random_half, where the target has none, the shadows have none.
     """
 
     ids: np.ndarray
@@ -77,7 +78,9 @@ class View:
     @cached_property
     def log_odds(self) -> np.ndarray:
         """(n,) float64 log-odds of the true class, computed once for all attacks."""
-        return statistics.log_odds(self.log_probs, self.labels)
+        odds = statistics.log_odds(self.log_probs, self.labels)
+        odds.flags.writeable = False  # some attack's scores are these very numbers
+        return odds
 
 
 class Evidence:
@@ -146,7 +149,8 @@ class Evidence:
         if rows is None:
             rows = self.rows(model)
         known = self.membership[model, rows]
-        public = np.flatnonzero((self.membership[model] == -1) & ~self.canary)
+        others = (self.membership[model] == -1) & (self.membership[TARGET] != INFERENCE)
+        public = np.flatnonzero(others & ~self.canary)
         return self._read(
             model,
             rows,
@@ -173,6 +177,20 @@ class Evidence:
         """
         others = [i for i in range(1, self.models) if i != model]
         return _References(self, [i for i in others if not self._complements(i, model)], rows)
+
+    def shadow_parts(self, count: int) -> list[np.ndarray]:
+        """The shadows, 0 …, in at most `count` parts; a shadow and its complement are in the same.
+
+        What one of them was trained on tells what the other was not.
+        """
+        units: list[list[int]] = []
+        for shadow in range(self.models - 1):
+            if units and self._complements(1 + units[-1][-1], 1 + shadow):
+                units[-1].append(shadow)
+            else:
+                units.append([shadow])
+        parts = np.array_split(np.arange(len(units)), min(count, len(units)))
+        return [np.array([shadow for unit in part for shadow in units[unit]]) for part in parts]
 
     def _all(self, statistic: Callable[[View], np.ndarray], model: int) -> np.ndarray:
         """A statistic of one model on all samples, (samples,), kept."""

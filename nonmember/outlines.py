@@ -20,9 +20,10 @@ from nonmember.splits import spread
 
 COMPONENTS = 32
 _FITTED = 10_000  # samples that the components are fitted on, at most
-_FEATURES = 4096  # of a sample, compared with the means of classes
+_FEATURES = 4096  # of a sample, at most
 _FOLDS = 5
 _ROWS = 1024  # samples in hand at a time
+_NUMBERS = 2**24  # of whole inputs in hand at a time
 
 Inputs = Callable[[np.ndarray], np.ndarray]  # positions -> (n, features) float32, normalised
 
@@ -32,23 +33,29 @@ def outlines(known: Prepared, ids: np.ndarray, labels: np.ndarray) -> np.ndarray
 
     First the squared distance to the mean of the sample's class, then by how much it is larger than
     that to the nearest other class's, both by the samples of other folds than its own; then the
-    first 32 principal components, or the input itself if it is no longer than that. Of an input of
-    more than 4096 numbers that many, evenly spread, are compared; components are fitted on 10,000
-    samples at most.
+    first 32 principal components, or the input itself if it is no longer than that or there are
+    fewer samples. Of an input of more than 4096 numbers that many count, drawn at random once;
+    components are fitted on 10,000 samples at most.
     """
-    rows = np.arange(len(ids))
+    rows, width = np.arange(len(ids)), math.prod(known.shape)
+    few = np.random.default_rng(0).permutation(width)[:_FEATURES] if width > _FEATURES else None
+    at_a_time = max(_NUMBERS // width, 1)
 
     def inputs(positions: np.ndarray) -> np.ndarray:
-        raw, _ = known.take(ids[positions])
-        return known.normalise(raw).flatten(1).numpy()
+        parts = []
+        for piece in _pieces(positions, at_a_time):
+            raw, _ = known.take(ids[piece])
+            flat = known.normalise(raw).flatten(1).numpy()
+            parts.append(flat if few is None else flat[:, few])
+        return np.concatenate(parts)
 
     with threadpool_limits(1):  # several threads add up in another order
         typical = _typical(inputs, labels, known.classes)
-        if math.prod(known.shape) <= COMPONENTS or len(rows) < COMPONENTS:
+        if width <= COMPONENTS or len(rows) < COMPONENTS:
             return np.column_stack([typical, inputs(rows)])
         basis = spread(len(rows), min(len(rows), _FITTED))
         pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(inputs(basis))
-        parts = [pca.transform(inputs(piece)) for piece in _pieces(rows)]
+        parts = [pca.transform(inputs(piece)) for piece in _pieces(rows, _ROWS)]
     return np.column_stack([typical, np.concatenate(parts).astype(np.float32)])
 
 
@@ -62,8 +69,8 @@ def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:
         rest = np.arange(_FOLDS) != left_out
         total, count = sums[rest].sum(axis=0), counts[rest].sum(axis=0)
         means = (total + total.sum(axis=0) / max(count.sum(), 1)) / (count + 1)
-        for piece in _pieces(np.flatnonzero(fold == left_out)):
-            far = euclidean_distances(_few(inputs(piece)), means, squared=True)
+        for piece in _pieces(np.flatnonzero(fold == left_out), _ROWS):
+            far = euclidean_distances(inputs(piece).astype(np.float64), means, squared=True)
             own = labels[piece, None]
             found[piece, 0] = np.take_along_axis(far, own, axis=1)[:, 0]
             np.put_along_axis(far, own, np.inf, axis=1)
@@ -73,18 +80,17 @@ def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:
 
 def _sums(inputs: Inputs, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Sum of the inputs in each group, (count, features), and how many they are, (count,)."""
-    total: np.ndarray | float = 0.0
-    for piece in _pieces(np.arange(len(groups))):
-        belongs = (np.ones(len(piece)), (groups[piece], np.arange(len(piece))))
-        total = total + csr_array(belongs, shape=(count, len(piece))) @ _few(inputs(piece))
-    return np.asarray(total), np.bincount(groups, minlength=count)
+    total: np.ndarray | None = None
+    for piece in _pieces(np.arange(len(groups)), _ROWS):
+        present, place = np.unique(groups[piece], return_inverse=True)
+        belongs = (np.ones(len(piece)), (place, np.arange(len(piece))))
+        some = csr_array(belongs, shape=(len(present), len(piece))) @ inputs(piece)
+        total = np.zeros((count, some.shape[1])) if total is None else total
+        total[present] += some
+    assert total is not None
+    return total, np.bincount(groups, minlength=count)
 
 
-def _few(inputs: np.ndarray) -> np.ndarray:
-    """(n, features) float64 of (n, features): at most _FEATURES of them."""
-    width = inputs.shape[1]
-    return inputs[:, spread(width, min(width, _FEATURES))].astype(np.float64)
-
-
-def _pieces(positions: np.ndarray) -> Iterator[np.ndarray]:
-    return iter(np.array_split(positions, len(positions) // _ROWS + 1))
+def _pieces(positions: np.ndarray, rows: int) -> Iterator[np.ndarray]:
+    """At most about `rows` positions at a time, at least one piece."""
+    return iter(np.array_split(positions, len(positions) // rows + 1))

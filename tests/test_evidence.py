@@ -226,3 +226,39 @@ def test_chosen_views_are_read_when_they_are_asked_for(tmp_path, arrays):
     assert [v.ids.tolist() for v in chosen] == [shadows[1].ids.tolist(), shadows[0].ids.tolist()]
     assert [v.member.tolist() for v in chosen[1:]] == [shadows[0].member.tolist()]
     assert chosen[0] is not chosen[0]  # none is kept
+
+
+def test_a_shadow_and_its_complement_stay_together(tmp_path):
+    """An attack fitted on one of them knows by heart what the other was trained on."""
+    halves = np.random.default_rng(0).integers(0, 2, size=(4, 20))
+    halves[:, :2] = 0, 1
+    membership = [halves[3], *(row for half in halves[:3] for row in (half, 1 - half)), halves[3]]
+    models = len(membership)
+    arrays = {
+        "sample_ids": np.arange(20),
+        "labels": np.arange(20) % 2,
+        "membership": np.array(membership, np.int8),
+        "logits": np.zeros((models, 20, 2), np.float32),
+    }
+    evidence = Evidence(write(tmp_path, arrays))
+    parts = [[part.tolist() for part in evidence.shadow_parts(count)] for count in (3, 9, 1)]
+    assert parts == [
+        [[0, 1, 2, 3], [4, 5], [6]],
+        [[0, 1], [2, 3], [4, 5], [6]],
+        [[0, 1, 2, 3, 4, 5, 6]],
+    ]
+
+
+def test_known_non_members_leave_out_the_targets_inference_set(tmp_path, arrays):
+    """Under random_half nothing else is left: what the target has not, a shadow must not have."""
+    arrays["membership"][0, 4:6] = 2
+    evidence = Evidence(write(tmp_path, arrays))
+    [public] = evidence.target.public
+    assert public.ids.tolist() == [106, 107]
+    [public] = evidence.shadows[0].public
+    assert public.ids.tolist() == [100, 101, 102, 103]
+    arrays["membership"][0, 6:] = 2
+    arrays["membership"][1, :4] = 0
+    evidence = Evidence(write(tmp_path, arrays))
+    assert not evidence.target.public
+    assert not evidence.shadows[0].public

@@ -11,9 +11,10 @@ learns from the shadows' own members and non-members what to make of
   how typical the sample is of its class (the first two of `View.inputs`);
   the largest log-probabilities of the other classes: noise that is added to an answer shows there.
 Score: the trees' log-odds of "member".
-Works from one shadow; where the target has no other model or no known non-member to be compared
-with, without them. What it learns holds for the defense it was learned on: an attacker
-without that may do worse with it than with plain `lira`.
+Works from one shadow, though its thresholds then come from the very samples it learned from; where
+the target has no other model or no known non-member to be compared with, without them. What it
+learns holds for the defense it was learned on: an attacker without that may do worse with it than
+with plain `lira`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Combined(Attack):
         trees = HistGradientBoostingClassifier(
             max_iter=self.options.combined_trees,
             max_leaf_nodes=self.options.combined_leaves,
-            min_samples_leaf=50,
+            min_samples_leaf=max(1, min(50, len(table) // 20)),
             early_stopping=False,
             random_state=self._seed,
         )
@@ -97,7 +98,8 @@ class Combined(Attack):
         }
         if view.reference:
             values, inside = read_reference(view, log_odds, "combined")
-            told["models without it"] = mean_where(values, ~inside, "was trained without")
+            without = mean_where(values, ~inside, "was trained without")
+            told["models without it"] = np.where(inside.all(axis=0), np.nan, without)
             if self.options.combined_mode == "online":
                 told["models with it"] = mean_where(values, inside, "was trained on")
         if view.public:

@@ -109,6 +109,45 @@ def test_online_it_looks_at_models_with_the_sample():
     assert strength(target, shadows, combined_mode="online") > strength(target, shadows) + 0.05
 
 
+def test_models_that_saw_the_sample_do_not_tell_how_hard_it_is():
+    """Offline, whatever they say; where all of them saw it, nothing is said."""
+    hard = np.random.default_rng(0).normal(0, 5, N)
+
+    def one(seed: int, said: float) -> View:
+        others = [model(seed * 10 + i, hard) for i in range(2)]
+        shifted = [
+            dataclasses.replace(
+                v, logits=v.logits + np.float32(said) * v.member[:, None] * np.eye(CLASSES)[LABELS]
+            )
+            for v in others
+        ]
+        return model(seed, hard, reference=shifted)
+
+    def scores(said: float) -> np.ndarray:
+        attack = attacks.get("combined")()
+        attack.fit([one(2, said), one(3, said)], 0)
+        return attack.score(one(1, said))
+
+    np.testing.assert_array_equal(scores(0.0), scores(7.0))
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_both_numbers_of_typicality_count(column: int):
+    hard = np.random.default_rng(0).normal(0, 5, N)
+    inputs = np.zeros((N, 2), np.float32)
+    inputs[:, column] = hard
+    views = [model(seed, hard, inputs) for seed in (1, 2, 3)]
+    assert strength(views[0], views[1:]) > 0.8
+
+
+def test_it_learns_from_few_samples():
+    few = [
+        View(v.ids[:60], v.labels[:60], v.logits[:60], {}, v.member[:60], inputs=v.inputs[:60])
+        for v in (model(seed, np.zeros(N)) for seed in (1, 2))
+    ]
+    assert strength(few[0], few[1:]) > 0.8
+
+
 def test_what_only_one_side_has_is_left_out():
     """Shadows may have known non-members where the target has none, and the other way."""
     full, bare = shifted(1), shifted(1, public=False)
