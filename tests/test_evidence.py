@@ -55,6 +55,9 @@ def test_target_is_model_0_on_its_members_and_non_members(tmp_path, arrays):
     np.testing.assert_array_equal(target.signals["noise"], arrays["noise"][0, :4])
     np.testing.assert_array_equal(target.log_probs, statistics.log_softmax(target.logits))
     assert target.log_probs is target.log_probs
+    assert target.log_odds is target.log_odds
+    with pytest.raises(ValueError, match="read-only"):  # several attacks' scores are these numbers
+        target.log_odds[0] = 0
 
 
 def test_shadows_are_the_other_models_on_their_own_samples(tmp_path, arrays):
@@ -252,6 +255,7 @@ def test_a_shadow_and_its_complement_stay_together(tmp_path):
 def test_known_non_members_leave_out_the_targets_inference_set(tmp_path, arrays):
     """Under random_half nothing else is left: what the target has not, a shadow must not have."""
     arrays["membership"][0, 4:6] = 2
+    arrays["membership"][1, 4] = -1
     evidence = Evidence(write(tmp_path, arrays))
     [public] = evidence.target.public
     assert public.ids.tolist() == [106, 107]

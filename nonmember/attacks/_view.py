@@ -1,4 +1,4 @@
-"""What several attacks read off a view."""
+"""Known non-members class by class, and the inputs: for attacks that ask how hard a sample is."""
 
 from __future__ import annotations
 

@@ -131,6 +131,14 @@ def test_models_that_saw_the_sample_do_not_tell_how_hard_it_is():
     np.testing.assert_array_equal(scores(0.0), scores(7.0))
 
 
+def test_where_all_other_models_saw_the_sample_nothing_is_made_up():
+    """No sample of the target is like that: the trees must not learn from an invented number."""
+    others = [model(seed, np.zeros(N)) for seed in (5, 6)]
+    told = attacks.get("combined")()._told(model(1, np.zeros(N), reference=others))
+    all_saw_it = others[0].member & others[1].member
+    np.testing.assert_array_equal(np.isnan(told["models without it"]), all_saw_it)
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_both_numbers_of_typicality_count(column: int):
     hard = np.random.default_rng(0).normal(0, 5, N)
