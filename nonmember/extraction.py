@@ -15,7 +15,6 @@ from nonmember import compute, files, fleet, prepared
 from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import INFERENCE
-from nonmember.outlines import outlines
 from nonmember.queries import Query, queries
 from nonmember.released import Released
 from nonmember.splits import Rows
@@ -81,6 +80,8 @@ def extract(
         files.write_array(temporary / "canary.npy", canaries.among(ids))
         files.write_array(temporary / "membership.npy", membership(models, ids))
         if "inputs" in wanted.names:
+            from nonmember.outlines import outlines  # scikit-learn: half a second for each worker
+
             files.write_array(temporary / "inputs.npy", outlines(known, ids, labels))
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(wanted.of_models(), ())
         shapes |= {"logits": (known.classes,)}

@@ -1,7 +1,8 @@
 """The optimisers of a training, and their steps without what torch wraps around them.
 
 torch puts a profiler range and hooks around `zero_grad` and `step`, which take a twentieth of a
-small net's training step; nothing here uses them.
+small net's training step, and imports its compiler to make an optimiser, which takes a second of
+every worker; nothing here uses them.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ if TYPE_CHECKING:
     from nonmember.training import TrainOptions
 
 
+class SGD(torch.optim.SGD):
+    """torch's SGD without its compiler."""
+
+    add_param_group = inspect.unwrap(torch.optim.SGD.add_param_group)
+
+
+class Adam(torch.optim.Adam):
+    """torch's Adam without its compiler."""
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+
+
 def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
     """The optimiser of `train.optimizer` over all parameters of the model."""
     lr = options.lr_at(0)
     if options.optimizer == "adam":
-        return torch.optim.Adam(
-            model.parameters(), lr=lr, weight_decay=options.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
+        return Adam(model.parameters(), lr=lr, weight_decay=options.weight_decay, fused=True)
+    return SGD(
         model.parameters(),
         lr=lr,
         momentum=options.momentum,
@@ -39,10 +50,10 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optim
 def make_part_optimizer(parts: nn.Module, options: PartOptions) -> torch.optim.Optimizer:
     """SGD or Adam over a defense's own trained parts."""
     if options.optimizer == "adam":
-        return torch.optim.Adam(
+        return Adam(
             parts.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
         )
-    return torch.optim.SGD(
+    return SGD(
         parts.parameters(),
         lr=options.lr,
         momentum=options.momentum,

@@ -109,9 +109,11 @@ class NeuralNetwork(Attack):
         import torch
         from torch.nn import functional as F
 
+        from nonmember import optimizers
+
         options = self.options
         net = self._build(inputs.shape[1])
-        optimizer = torch.optim.SGD(
+        optimizer = optimizers.SGD(
             net.parameters(),
             options.nn_lr,
             options.nn_momentum,
@@ -119,16 +121,16 @@ class NeuralNetwork(Attack):
             fused=True,
         )
         drops = [round(share * options.nn_epochs) for share in options.nn_lr_drops]
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, 0.1)
         x, y = torch.from_numpy(inputs), torch.from_numpy(member)
-        for _ in range(options.nn_epochs):
+        for epoch in range(options.nn_epochs):
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.1 ** drops.count(epoch)
             order = torch.randperm(len(x))
             shuffled = (part.index_select(0, order).split(options.nn_batch) for part in (x, y))
             for x_batch, y_batch in zip(*shuffled, strict=True):
-                optimizer.zero_grad()
+                optimizers.forget_gradients(optimizer)
                 F.cross_entropy(net(x_batch), y_batch).backward()
-                optimizer.step()
-            schedule.step()
+                optimizers.step(optimizer)
         _check_finite(net.parameters())
         return net.eval().double()
 

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from nonmember import optimizers
 from nonmember.defenses import _query
 from nonmember.defenses._base import Defense
 from nonmember.defenses._inference import answers, own_stream
@@ -88,15 +89,15 @@ class MemGuard(Defense):
 
     def _fit(self, run: Run, shown: Tensor, truth: Tensor) -> nn.Module:
         net = _surrogate(run.classes).to(run.device)
-        optimizer = torch.optim.Adam(net.parameters(), self.options.memguard_lr, fused=True)
+        optimizer = optimizers.Adam(net.parameters(), self.options.memguard_lr, fused=True)
         stream = own_stream(run, 4)
         for _ in range(self.options.memguard_epochs):
             order = torch.randperm(len(shown), generator=stream).to(run.device)
             for rows in order.split(256):
-                optimizer.zero_grad()
+                optimizers.forget_gradients(optimizer)
                 loss = F.binary_cross_entropy_with_logits(net(shown[rows])[:, 0], truth[rows])
                 loss.backward()
-                optimizer.step()
+                optimizers.step(optimizer)
         return net
 
     def release(self, logits: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
