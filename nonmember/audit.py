@@ -9,21 +9,24 @@ half and scored on the other. Thresholds come from what the attack was fitted on
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from nonmember import epsilon, metrics, statistics
+from nonmember import compute, epsilon, metrics, statistics
 from nonmember import risk as risks
 from nonmember.attacks import Attack, attacks
+from nonmember.compute import ComputeOptions
 from nonmember.evidence import TARGET, Chosen, Evidence, View
 from nonmember.intervals import random_half
 from nonmember.metrics import Scored
 
 Scores = dict[str, np.ndarray]
 KINDS = ("adaptive", "non_adaptive", "partial")
+HERE = ComputeOptions(devices="cpu", workers=1, backend="sequential")  # in the process that asks
 FOLDS = 3  # of the shadows, to score them with attacks that learned from the others
 
 
@@ -32,59 +35,91 @@ def primary(report: Mapping[str, Any]) -> str:
     return "adaptive" if "adaptive" in report else "partial"
 
 
-def _build(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Attack]:
-    return {name: attacks.get(name)(**options) for name, options in chosen.items()}
-
-
 def score(
     target: Evidence,
     shadows: Evidence,
     chosen: Mapping[str, Mapping[str, Any]],
     seed: int,
+    options: ComputeOptions = HERE,
 ) -> Scores:
     """Scores of every attack on the target and, for the thresholds, on the shadows themselves.
 
     Keys: `<attack>.target` (n,), `<attack>.shadows` (all shadows' samples in a row) and, where the
-    target has canaries, `<attack>.canaries`; float64.
+    target has canaries, `<attack>.canaries`; float64. The same whatever the workers of `options`.
+
+    An attack that learns does better on what it has learned from, so the shadows are cut into
+    parts, and each is scored by the attack fitted on the others; with a single part there is no
+    other. Fewer than FOLDS would leave the scores on another scale than the target's, whose attack
+    learned from all.
     """
-    built = _build(chosen)
-    for attack in built.values():
-        attack.fit(shadows.shadows, seed)
     parts = shadows.shadow_parts(FOLDS)
-    scores = _of_shadows(built, shadows.shadows, parts, chosen, seed)
+    single = len(parts) == 1
+    works = [functools.partial(_of_target, target, shadows, chosen, seed, single)]
+    works += [
+        functools.partial(_of_part, shadows.shadows, part, chosen, seed)
+        for part in ([] if single else parts)
+    ]
+    scores, *of_parts = _side_by_side(works, options)
+    return scores | _joined(of_parts)
+
+
+def _of_target(
+    target: Evidence,
+    shadows: Evidence,
+    chosen: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    and_shadows: bool,
+) -> Scores:
+    """By attacks that learned from all shadows: the target, and if asked the shadows too."""
+    fitted = _fitted(chosen, shadows.shadows, seed)
+    scores = _joined([_scored(fitted, view) for view in shadows.shadows] if and_shadows else [])
     for part, asked in (("target", target.target), ("canaries", target.canaries)):
         if asked is not None:
             seen = dataclasses.replace(asked, reference=_reference(target, shadows, asked))
-            scores |= {f"{name}.{part}": attack.score(seen) for name, attack in built.items()}
+            scores |= {f"{name}.{part}": attack.score(seen) for name, attack in fitted.items()}
     return scores
 
 
-def _of_shadows(
-    built: Mapping[str, Attack],
+def _of_part(
     views: Sequence[View],
-    parts: Sequence[np.ndarray],
+    part: np.ndarray,
     chosen: Mapping[str, Mapping[str, Any]],
     seed: int,
 ) -> Scores:
-    """`<attack>.shadows`: scores of the known models, for thresholds and risks.
+    """`<attack>.shadows` of the models of a part, by attacks that learned from the others."""
+    rest = Chosen(views.__getitem__, [i for i in range(len(views)) if i not in part])
+    fitted = _fitted(chosen, rest, seed)
+    return _joined([_scored(fitted, views[number]) for number in part])
 
-    An attack that learns does better on what it has learned from, so the models are cut into
-    `parts`, in their order, and each is scored by the attack fitted on the others; with a single
-    part there is no other. Fewer than FOLDS would leave the scores on another scale than the
-    target's, whose attack learned from all.
-    """
-    learners = {name for name, attack in built.items() if attack.learns and len(parts) > 1}
-    found: dict[str, list[np.ndarray]] = {f"{name}.shadows": [] for name in built}
-    for part in parts:
-        fitted = _build({name: chosen[name] for name in learners})
-        rest = Chosen(views.__getitem__, [i for i in range(len(views)) if i not in part])
-        for attack in fitted.values():
-            attack.fit(rest, seed)
-        for number in part:
-            view = views[number]
-            for name, attack in built.items():
-                found[f"{name}.shadows"].append(fitted.get(name, attack).score(view))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+def _fitted(
+    chosen: Mapping[str, Mapping[str, Any]], known: Sequence[View], seed: int
+) -> dict[str, Attack]:
+    built = {name: attacks.get(name)(**options) for name, options in chosen.items()}
+    for attack in built.values():
+        attack.fit(known, seed)
+    return built
+
+
+def _scored(fitted: Mapping[str, Attack], view: View) -> Scores:
+    return {f"{name}.shadows": attack.score(view) for name, attack in fitted.items()}
+
+
+def _joined(found: Sequence[Scores]) -> Scores:
+    """The scores of several, in a row."""
+    keys = found[0] if found else ()
+    return {key: np.concatenate([scores[key] for scores in found]) for key in keys}
+
+
+def _side_by_side(works: Sequence[Callable[[], Any]], options: ComputeOptions) -> list[Any]:
+    """What each of `works` returns, in their order; each may run in a process of its own."""
+    with compute.naming_deaths("attacking"):
+        found = dict(compute.spread(options, _numbered, list(enumerate(works))))
+    return [found[number] for number in range(len(works))]
+
+
+def _numbered(number: int, work: Callable[[], Any]) -> tuple[int, Any]:
+    return number, work()
 
 
 def partial(
@@ -93,6 +128,7 @@ def partial(
     seed: int,
     splits: int,
     options: Mapping[str, Any],
+    workers: ComputeOptions = HERE,
 ) -> tuple[Scores, dict[str, dict[str, Any]]]:
     """The attacker that knows half of the target's members and non-members: scores and numbers.
 
@@ -101,44 +137,67 @@ def partial(
     deviation between them. Scores, from the first split:
     `<attack>.target`, (n,), each sample's rank among those scored by the same fitted attack,
     which did not know it; `<attack>.canaries`, where there are any; and the fields of `Joint`.
+    The same whatever the `workers`.
+    """
+    member = target.membership[TARGET, target.rows()] == 1
+    halves = [
+        (number, known)
+        for number in range(splits)
+        for half in [random_half(member, np.random.default_rng([seed, 5, number]))]
+        for known in (half, ~half)
+    ]
+    works = [
+        functools.partial(_of_half, target, known, chosen, seed, number) for number, known in halves
+    ]
+    scores: Scores = {}
+    folds: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    for (number, known), (asked, learnt, planted) in zip(
+        halves, _side_by_side(works, workers), strict=True
+    ):
+        for name in chosen:
+            least = options["min_false_positives"]
+            found = metrics.report(asked[name], learnt[name], target.classes, least)
+            folds[name].append(found)
+        if number == 0:
+            ranks = {
+                f"{k}.target": rankdata(v.scores) / (len(v.scores) + 1) for k, v in asked.items()
+            }
+            joint = risks.joint_risk(asked, learnt, target.classes)._asdict()
+            for key, values in {**ranks, **joint}.items():
+                scores.setdefault(key, np.empty(len(member), values.dtype))[~known] = values
+            if known is halves[0][1]:
+                scores |= planted
+    return scores, {name: _mean(found) for name, found in folds.items()}
+
+
+def _of_half(
+    target: Evidence,
+    known: np.ndarray,
+    chosen: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    number: int,
+) -> tuple[dict[str, Scored], dict[str, Scored], Scores]:
+    """By attacks that know the samples `known` of the target: the others, those, the canaries.
+
+    The known are scored by attacks that learned from one half of them only, the other half.
     """
     rows = target.rows()
-    member, canaries = target.membership[TARGET, rows] == 1, target.canaries
-    scores = {f"{name}.target": np.empty(len(rows)) for name in chosen}
-    folds: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
-    for number in range(splits):
-        half = random_half(member, np.random.default_rng([seed, 5, number]))
-        for known in (half, ~half):
-            inner = random_half(member[known], np.random.default_rng([seed, 6, number]))
-            parts = [rows[known][inner], rows[known][~inner]]
-            views = [target.view(TARGET, part) for part in parts]
-            truth = [np.asarray(view.member) for view in views]
-            asking = target.view(TARGET, rows[~known])
-            built = _build(chosen)
-            for attack in built.values():
-                attack.fit([target.view(TARGET, rows[known])], seed)
-            of_known = _of_shadows(built, views, [np.array([0]), np.array([1])], chosen, seed)
-            asked, learnt = {}, {}
-            for name, attack in built.items():
-                learnt[name] = Scored(
-                    of_known[f"{name}.shadows"],
-                    np.concatenate(truth),
-                    np.concatenate([view.labels for view in views]),
-                )
-                asked[name] = Scored(attack.score(asking), member[~known], asking.labels)
-                least = options["min_false_positives"]
-                found = metrics.report(asked[name], learnt[name], target.classes, least)
-                folds[name].append(found)
-                if number == 0:
-                    ranks = rankdata(asked[name].scores) / (len(asking) + 1)
-                    scores[f"{name}.target"][~known] = ranks
-                    if known is half and canaries is not None:
-                        scores[f"{name}.canaries"] = attack.score(canaries)
-            if number == 0:
-                joint = risks.joint_risk(asked, learnt, target.classes)
-                for key, values in joint._asdict().items():
-                    scores.setdefault(key, np.empty(len(rows), values.dtype))[~known] = values
-    return scores, {name: _mean(found) for name, found in folds.items()}
+    member = target.membership[TARGET, rows] == 1
+    inner = random_half(member[known], np.random.default_rng([seed, 6, number]))
+    views = [target.view(TARGET, part) for part in (rows[known][inner], rows[known][~inner])]
+    of_known = _joined([_of_part(views, np.array([i]), chosen, seed) for i in (0, 1)])
+    truth = np.concatenate([np.asarray(view.member) for view in views])
+    labels = np.concatenate([view.labels for view in views])
+    fitted = _fitted(chosen, [target.view(TARGET, rows[known])], seed)
+    asking, canaries = target.view(TARGET, rows[~known]), target.canaries
+    asked = {
+        name: Scored(attack.score(asking), member[~known], asking.labels)
+        for name, attack in fitted.items()
+    }
+    learnt = {name: Scored(of_known[f"{name}.shadows"], truth, labels) for name in fitted}
+    if canaries is None or number > 0:
+        return asked, learnt, {}
+    return asked, learnt, {f"{k}.canaries": attack.score(canaries) for k, attack in fitted.items()}
 
 
 def _mean(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -57,10 +58,12 @@ def available() -> list[str]:
 
 def resolve(options: ComputeOptions) -> list[str]:
     """The devices to use; ValueError naming a device that is not there, and those that are."""
+    if options.devices == "cpu":  # without asking torch, which takes a second to import
+        return ["cpu"]
     there = available()
     if options.devices == "auto":
         return there[:-1] or there
-    wanted = ["cpu"] if options.devices == "cpu" else list(options.devices)
+    wanted = list(options.devices)
     missing = [device for device in wanted if device not in there]
     if missing or not wanted:
         raise ValueError(
@@ -116,6 +119,18 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def naming_deaths(doing: str) -> Iterator[None]:
+    """RuntimeError saying what to do if a worker of the block dies or has no memory left."""
+    try:
+        yield
+    except (MemoryError, BrokenExecutor) as error:
+        raise RuntimeError(
+            f"a worker died while {doing} ({type(error).__name__}), most likely for lack of "
+            "memory: lower compute.workers"
+        ) from error
 
 
 def spread(

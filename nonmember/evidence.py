@@ -104,6 +104,10 @@ class Evidence:
         self._check_values()
         self._known: dict[Callable[[View], np.ndarray], dict[int, np.ndarray]] = {}
 
+    def __reduce__(self) -> tuple[type[Evidence], tuple[Path]]:
+        """Goes to another process as its path, and is opened there."""
+        return Evidence, (self.path.resolve(),)
+
     @property
     def models(self) -> int:
         """How many models: the target and the shadows."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,14 +92,9 @@ def extract(
             (number, task, str(path.resolve()), str(data), str(temporary), wanted, slots, locks)
             for number, (task, path) in enumerate(zip(tasks, weights, strict=True))
         ]
-        try:
+        with compute.naming_deaths("extracting signals"):
             for done, _ in enumerate(compute.spread(options, _extract_one, calls), start=1):
                 print(f"signals of {done} of {len(calls)} models", file=sys.stderr, flush=True)
-        except (MemoryError, BrokenExecutor) as error:
-            raise RuntimeError(
-                f"a worker died while extracting signals ({type(error).__name__}), most likely for "
-                "lack of memory: lower compute.workers"
-            ) from error
 
 
 def _extract_one(

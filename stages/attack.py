@@ -9,7 +9,9 @@ Writes: data/scores/ARM.npz, metrics/ARM/{attacks,exposure}.json
 from typing import Any
 
 from nonmember import audit, files
+from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
+from nonmember.params import read_compute
 from stages._main import run
 
 DELTA = 1e-5  # of the epsilon bound, where training had no delta of its own
@@ -48,7 +50,7 @@ def with_shadows(
 ) -> audit.Scores:
     """Scores by an attacker with these shadows; the numbers go into `report`."""
     options = config["metrics"]
-    scores = audit.score(target, shadows, config["attacks"], config["seed"])
+    scores = audit.score(target, shadows, config["attacks"], config["seed"], _workers())
     report[kind], risks = audit.numbers(
         scores, audit.truth(target), audit.truth(shadows), target.classes, options
     )
@@ -63,13 +65,18 @@ def with_half(target: Evidence, config: Any, report: dict[str, Any]) -> audit.Sc
     """Scores by an attacker who knows half of the samples; the numbers go into `report`."""
     options = config["metrics"]
     scores, report["partial"] = audit.partial(
-        target, config["attacks"], config["seed"], config["partial_splits"], options
+        target, config["attacks"], config["seed"], config["partial_splits"], options, _workers()
     )
     if target.canaries is not None:
         report["partial_canaries"] = audit.canary_numbers(
             scores, target.canaries, options["min_false_positives"]
         )
     return scores
+
+
+def _workers() -> ComputeOptions:
+    """Those of params.yaml on the CPU: no attack needs a GPU."""
+    return read_compute().model_copy(update={"devices": "cpu"})
 
 
 if __name__ == "__main__":

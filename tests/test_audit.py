@@ -7,6 +7,7 @@ import pytest
 
 from nonmember import audit, metrics
 from nonmember.attacks import attacks
+from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
 
 N, CLASSES = 300, 4
@@ -81,6 +82,24 @@ def test_halves_of_partial_knowledge_are_on_one_scale(noise, monkeypatch):
     assert np.corrcoef(joined, np.arange(N))[0, 1] > 0.99
 
 
+def test_thresholds_of_partial_knowledge_are_fitted_to_the_right_samples(noise, monkeypatch):
+    """Scores that give membership away, in the order of the samples, leave nothing to guess."""
+    monkeypatch.setattr(attacks.get("loss"), "score", lambda _, view: view.member.astype(float))
+    _, numbers = audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1})
+    assert (numbers["loss"]["advantage"], numbers["loss"]["auc"]) == (1.0, 1.0)
+
+
+def test_canaries_are_scored_by_whoever_knows_the_first_half(noise, monkeypatch):
+    np.save(noise.path / "canary.npy", np.arange(N) < 20)
+    cls, number = attacks.get("nn"), iter(range(100))
+    monkeypatch.setattr(
+        cls, "fit", lambda self, known, seed=0: setattr(self, "fit_number", next(number))
+    )
+    monkeypatch.setattr(cls, "score", lambda self, view: np.full(len(view), self.fit_number))
+    scores, _ = audit.partial(Evidence(noise.path), {"nn": {}}, 0, 2, {"min_false_positives": 1})
+    assert set(scores["nn.canaries"]) == {2}  # after two on a half of the half each
+
+
 def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(noise, monkeypatch):
     asked, joint_risk = [], audit.risks.joint_risk
 
@@ -92,6 +111,59 @@ def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(noise, monk
     scores, _ = audit.partial(noise, {"loss": {}}, 0, 3, {"min_false_positives": 1})
     assert asked == [N // 2, N // 2]
     assert {"risk", "highest", "attack", "loss.target"} == set(scores)
+
+
+TWO = ComputeOptions(devices="cpu", workers=2)
+
+
+@pytest.mark.parametrize("way", ["shadows", "one shadow", "canaries", "half"])
+def test_workers_find_what_one_process_finds(noise, way):
+    """Fitted on all of them, on parts, and on halves: every array, to the last bit."""
+    if way == "one shadow":
+        for name in ("membership", "logits"):
+            np.save(noise.path / f"{name}.npy", np.load(noise.path / f"{name}.npy")[:2])
+    if way == "canaries":
+        np.save(noise.path / "canary.npy", np.arange(N) < 20)
+    evidence = Evidence(noise.path)
+    chosen = {"loss": {}, "lira": {}, "nn": {"nn_epochs": 2}}
+    if way in ("one shadow", "half"):
+        del chosen["lira"]  # which needs others
+    if way == "half":
+        options = {"min_false_positives": 1}
+        here, numbers = audit.partial(evidence, chosen, 0, 2, options)
+        there, same_numbers = audit.partial(evidence, chosen, 0, 2, options, TWO)
+        assert numbers == same_numbers
+    else:
+        here = audit.score(evidence, evidence, chosen, 0)
+        there = audit.score(evidence, evidence, chosen, 0, TWO)
+        assert len(here["nn.shadows"]) == len(audit.truth(evidence)["member.shadows"])
+        assert ("nn.canaries" in here) == (way == "canaries")
+    assert here.keys() == there.keys()
+    for key, values in here.items():
+        np.testing.assert_array_equal(values, there[key])
+
+
+def test_several_workers_share_the_work(noise, monkeypatch):
+    """Or two cores would take as long as one: a unit for all shadows, one for each part."""
+    handed, spread = [], audit.compute.spread
+
+    def record(options, function, calls):
+        handed.append(len(calls))
+        return spread(options, function, calls)
+
+    monkeypatch.setattr(audit.compute, "spread", record)
+    audit.score(noise, noise, {"loss": {}}, 0)
+    audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1})
+    assert handed == [4, 4]
+
+
+def test_a_worker_without_memory_is_reported_with_what_to_lower(noise, monkeypatch):
+    def hungry(self, view):
+        raise MemoryError
+
+    monkeypatch.setattr(attacks.get("loss"), "score", hungry)
+    with pytest.raises(RuntimeError, match=r"a worker died while attacking .*compute\.workers"):
+        audit.score(noise, noise, {"loss": {}}, 0)
 
 
 def test_truth_is_that_of_the_views(noise):

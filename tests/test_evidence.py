@@ -113,6 +113,20 @@ def test_a_view_keeps_no_file_open_and_survives_its_deletion(tmp_path, arrays):
         assert not isinstance(array, np.memmap)
 
 
+def test_it_goes_to_another_process_as_its_path(tmp_path, arrays, monkeypatch):
+    """Not as its arrays, which may be larger than memory; from whatever folder it was opened in."""
+    arrays["logits"] = np.repeat(arrays["logits"], 1000, axis=2)
+    write(tmp_path, arrays)
+    monkeypatch.chdir(tmp_path)
+    evidence = Evidence(".")
+    data = pickle.dumps((evidence, evidence.shadows))
+    assert len(data) < 1000 < arrays["logits"].nbytes
+    monkeypatch.chdir("/")
+    there, shadows = pickle.loads(data)
+    np.testing.assert_array_equal(there.target.logits, evidence.target.logits)
+    np.testing.assert_array_equal(shadows[1].logits, evidence.shadows[1].logits)
+
+
 def test_views_are_frozen():
     view = View(np.arange(1), np.arange(1), np.zeros((1, 2)))
     with pytest.raises(AttributeError, match="labels"):

@@ -125,11 +125,10 @@ class NeuralNetwork(Attack):
         for epoch in range(options.nn_epochs):
             for group in optimizer.param_groups:
                 group["lr"] *= 0.1 ** drops.count(epoch)
-            order = torch.randperm(len(x))
-            shuffled = (part.index_select(0, order).split(options.nn_batch) for part in (x, y))
-            for x_batch, y_batch in zip(*shuffled, strict=True):
+            for rows in torch.randperm(len(x)).split(options.nn_batch):
                 optimizers.forget_gradients(optimizer)
-                F.cross_entropy(net(x_batch), y_batch).backward()
+                logits = net(x.index_select(0, rows))
+                F.cross_entropy(logits, y.index_select(0, rows)).backward()
                 optimizers.step(optimizer)
         _check_finite(net.parameters())
         return net.eval().double()
