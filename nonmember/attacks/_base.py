@@ -17,7 +17,7 @@ class Attack:
     A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
     names the signals it reads of one forward or backward pass (see nonmember.signals.SIGNALS),
     `queries` those that take more (see nonmember/queries), `min_shadows` the number of shadows
-    below which it cannot work, `learns` whether it does better on the models given to `fit`. The
+    below which it cannot work. From two shadows on, none is scored by an attack fitted on it. The
     options of all attacks share one mapping, so an attack prefixes its keys with its name, or with
     that of a query, whose keys several attacks may have.
     """
@@ -25,7 +25,6 @@ class Attack:
     Options: ClassVar[type[Settings]] = Settings
     needs: ClassVar[tuple[str, ...]] = ("logits",)
     min_shadows: ClassVar[int] = 1
-    learns: ClassVar[bool] = False
     options: Any
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:

@@ -29,7 +29,6 @@ class NoiseOptions(Settings):
 class _NoiseAttack(Attack):
     """Score = one number of the level at which that number tells the shadows' members best."""
 
-    learns = True
     Options = NoiseOptions
     half: ClassVar[int]  # 0: shares answered right, 1: shares with a larger loss
 

@@ -27,8 +27,6 @@ _LEAST = np.finfo(np.float32).smallest_subnormal  # losses are stored as float32
 
 
 class Augmentation(Attack):
-    learns = True
-
     class Options(Settings):
         augmentation_kind: Literal["shifts", "rotations"] = Field(
             "shifts", description="shifts: 162 queries | rotations: 3 + 4 · augmentation_pixels"

@@ -38,7 +38,6 @@ _OTHERS = 5  # classes besides the true one
 
 class Combined(Attack):
     needs = ("logits", "inputs")
-    learns = True
 
     class Options(Settings):
         combined_mode: Literal["offline", "online"] = Field(

@@ -39,7 +39,6 @@ class _Line:
 
 class LearnedLikelihoodRatio(Attack):
     min_shadows = 2
-    learns = True
 
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Both lines, from all shadows together.

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 
 class NeuralNetwork(Attack):
-    learns = True
-
     class Options(Settings):
         nn_input: Literal["log_probabilities_label", "probabilities_label", "sorted_logits"] = (
             Field(
