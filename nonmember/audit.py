@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from nonmember import compute, epsilon, metrics, statistics
 from nonmember import risk as risks
@@ -119,7 +120,8 @@ def _side_by_side(works: Sequence[Callable[[], Any]], options: ComputeOptions) -
 
 
 def _numbered(number: int, work: Callable[[], Any]) -> tuple[int, Any]:
-    return number, work()
+    with threadpool_limits(1):  # the last digits of a product depend on how many threads share it
+        return number, work()
 
 
 def partial(

@@ -123,13 +123,13 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def naming_deaths(doing: str) -> Iterator[None]:
-    """RuntimeError saying what to do if a worker of the block dies or has no memory left."""
+    """RuntimeError saying what to lower if a worker of the block dies or memory runs out."""
     try:
         yield
     except (MemoryError, BrokenExecutor) as error:
         raise RuntimeError(
-            f"a worker died while {doing} ({type(error).__name__}), most likely for lack of "
-            "memory: lower compute.workers"
+            f"a worker died or memory ran out while {doing} ({type(error).__name__}): lower "
+            "compute.workers"
         ) from error
 
 
@@ -139,7 +139,8 @@ def spread(
     """Call `function` with each of `calls` in the pool; results come as they are finished."""
     work = list(calls)
     jobs = min(len(slots(options)), len(work))
-    os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
+    if options.backend != "sequential":
+        os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
     if options.backend == "ray":
         from ray.util.joblib import register_ray
 

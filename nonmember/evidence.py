@@ -92,6 +92,7 @@ class Evidence:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._place = self.path.resolve()
         arrays = {name: self._load(f"{name}.npy") for name in _SHAPES}
         extra = {p.stem: self._load(p.name) for p in sorted(self.path.glob("*.npy"))}
         arrays |= {name: array for name, array in extra.items() if name in _OPTIONAL}
@@ -106,7 +107,7 @@ class Evidence:
 
     def __reduce__(self) -> tuple[type[Evidence], tuple[Path]]:
         """Goes to another process as its path, and is opened there."""
-        return Evidence, (self.path.resolve(),)
+        return Evidence, (self._place,)
 
     @property
     def models(self) -> int:

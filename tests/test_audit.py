@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,24 +15,35 @@ from nonmember import audit, metrics
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
+from stages import attack
 
 N, CLASSES = 300, 4
 
 
-@pytest.fixture
-def noise(tmp_path):
+def make_noise(folder, samples, classes=CLASSES):
     """A target and four shadows that know nothing of their members."""
     rng = np.random.default_rng(0)
-    member = np.stack([rng.permutation(N) < N // 2 for _ in range(5)])
+    member = np.stack([rng.permutation(samples) < samples // 2 for _ in range(5)])
     arrays = {
-        "sample_ids": np.arange(N),
-        "labels": rng.integers(CLASSES, size=N),
+        "sample_ids": np.arange(samples),
+        "labels": rng.integers(classes, size=samples),
         "membership": member.astype(np.int8),
-        "logits": rng.normal(size=(5, N, CLASSES)).astype(np.float32),
+        "logits": rng.normal(size=(5, samples, classes)).astype(np.float32),
     }
     for name, array in arrays.items():
-        np.save(tmp_path / f"{name}.npy", array)
-    return Evidence(tmp_path)
+        np.save(folder / f"{name}.npy", array)
+    return Evidence(folder)
+
+
+@pytest.fixture
+def noise(tmp_path):
+    return make_noise(tmp_path, N)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """Large enough for BLAS to share a product among threads."""
+    return make_noise(tmp_path, 12_000, classes=50)
 
 
 @pytest.fixture
@@ -148,13 +165,78 @@ def test_several_workers_share_the_work(noise, monkeypatch):
     handed, spread = [], audit.compute.spread
 
     def record(options, function, calls):
-        handed.append(len(calls))
-        return spread(options, function, calls)
+        handed.append((options, len(calls)))
+        return spread(audit.HERE, function, calls)
 
     monkeypatch.setattr(audit.compute, "spread", record)
-    audit.score(noise, noise, {"loss": {}}, 0)
-    audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1})
-    assert handed == [4, 4]
+    audit.score(noise, noise, {"loss": {}}, 0, TWO)
+    audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1}, TWO)
+    assert handed == [(TWO, 4), (TWO, 4)]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda seen, config: attack.with_shadows("adaptive", seen, seen, config, {}),
+        lambda seen, config: attack.with_half(seen, config, {}),
+    ],
+    ids=["shadows", "half"],
+)
+def test_the_stage_uses_the_workers_of_params_on_the_cpu(noise, ask, monkeypatch, tmp_path):
+    """Of a GPU's machine too: no attack needs one."""
+    given = []
+
+    class Enough(Exception):
+        pass
+
+    def record(*arguments):
+        given.append(arguments[-1])
+        raise Enough
+
+    for name in ("score", "partial"):
+        monkeypatch.setattr(audit, name, record)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("compute: {devices: ['cuda:0'], workers: 3, backend: loky}")
+    config = {"metrics": {}, "attacks": {}, "seed": 0, "partial_splits": 1}
+    with pytest.raises(Enough):
+        ask(noise, config)
+    assert given == [ComputeOptions(devices="cpu", workers=3, backend="loky")]
+
+
+def test_the_same_to_the_last_bit_whatever_the_threads(large, monkeypatch):
+    """In a process with two threads to use as in a worker, which has one."""
+    code = (
+        "import sys, numpy as np\n"
+        "from nonmember import audit\n"
+        "from nonmember.evidence import Evidence\n"
+        "seen = Evidence(sys.argv[1])\n"
+        "chosen = {'nn': {'nn_epochs': 1}, 'lira_learned': {}}\n"
+        "np.savez(sys.argv[2], **audit.score(seen, seen, chosen, 0))\n"
+    )
+    found = []
+    for threads in ("1", "2"):
+        env = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        out = large.path / f"threads{threads}.npz"
+        subprocess.run([sys.executable, "-c", code, large.path, out], env=env, check=True)
+        found.append(np.load(out))
+    assert set(found[0]) == set(found[1])
+    for key in found[0]:
+        np.testing.assert_array_equal(found[0][key], found[1][key])
+
+
+def test_a_non_adaptive_attacker_compares_with_models_of_its_own(noise, tmp_path):
+    """With the shadows it has, not with those that were trained like the target."""
+    arrays = {path.stem: np.load(path) for path in noise.path.glob("*.npy")}
+    own = tmp_path / "own"
+    own.mkdir()
+    for name, array in arrays.items():
+        np.save(own / f"{name}.npy", 3 * array if name == "logits" else array)
+    shadows = Evidence(own)
+    lira = attacks.get("lira")()
+    asked = replace(noise.target, reference=shadows.reference(noise.rows()))
+    scores = audit.score(noise, shadows, {"lira": {}}, 0)["lira.target"]
+    np.testing.assert_array_equal(scores, lira.score(asked))
+    assert (scores != lira.score(noise.target)).any()
 
 
 def test_a_worker_without_memory_is_reported_with_what_to_lower(noise, monkeypatch):
@@ -162,7 +244,7 @@ def test_a_worker_without_memory_is_reported_with_what_to_lower(noise, monkeypat
         raise MemoryError
 
     monkeypatch.setattr(attacks.get("loss"), "score", hungry)
-    with pytest.raises(RuntimeError, match=r"a worker died while attacking .*compute\.workers"):
+    with pytest.raises(RuntimeError, match=r"memory ran out while attacking .*compute\.workers"):
         audit.score(noise, noise, {"loss": {}}, 0)
 
 

@@ -206,4 +206,6 @@ def test_workers_keep_the_memory_they_freed(monkeypatch: pytest.MonkeyPatch) -> 
         else:
             monkeypatch.setenv("GLIBC_TUNABLES", own)
         list(compute.spread(ComputeOptions(backend="sequential"), max, [(1, 2)]))
+        assert os.environ.get("GLIBC_TUNABLES") == own  # who starts no worker changes nothing
+        list(compute.spread(ComputeOptions(devices="cpu", workers=1), max, [(1, 2)]))
         assert expected in os.environ["GLIBC_TUNABLES"]

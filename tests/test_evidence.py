@@ -119,9 +119,9 @@ def test_it_goes_to_another_process_as_its_path(tmp_path, arrays, monkeypatch):
     write(tmp_path, arrays)
     monkeypatch.chdir(tmp_path)
     evidence = Evidence(".")
+    monkeypatch.chdir("/")
     data = pickle.dumps((evidence, evidence.shadows))
     assert len(data) < 1000 < arrays["logits"].nbytes
-    monkeypatch.chdir("/")
     there, shadows = pickle.loads(data)
     np.testing.assert_array_equal(there.target.logits, evidence.target.logits)
     np.testing.assert_array_equal(shadows[1].logits, evidence.shadows[1].logits)

@@ -17,9 +17,9 @@ class Attack:
     A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
     names the signals it reads of one forward or backward pass (see nonmember.signals.SIGNALS),
     `queries` those that take more (see nonmember/queries), `min_shadows` the number of shadows
-    below which it cannot work. From two shadows on, none is scored by an attack fitted on it. The
-    options of all attacks share one mapping, so an attack prefixes its keys with its name, or with
-    that of a query, whose keys several attacks may have.
+    below which it cannot work. From two shadows on (two pairs of them under random_half) none is
+    scored by an attack fitted on it. The options of all attacks share one mapping, so an attack
+    prefixes its keys with its name, or with that of a query, whose keys several attacks may have.
     """
 
     Options: ClassVar[type[Settings]] = Settings

@@ -64,10 +64,12 @@ class NeuralNetwork(Attack):
         """(samples,) float64, log-odds. RuntimeError before `fit`."""
         import torch
 
+        from nonmember.compute import one_thread
+
         if not hasattr(self, "_net"):
             raise RuntimeError("attack nn must be fitted on shadows before it scores")
         inputs = (self._inputs(view) - self._center) / self._scale
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             out = self._net(torch.from_numpy(inputs))  # (n, 2) float64
         return (out[:, 1] - out[:, 0]).numpy()
 
@@ -153,11 +155,8 @@ def _reproducible(seed: int) -> Iterator[None]:
     """Own random numbers and one thread: sums depend on how many threads share them."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    from nonmember.compute import one_thread
+
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -134,7 +134,7 @@ def test_bad_options(option, value):
         NeuralNetwork(**{option: value})
 
 
-def test_it_trains_on_one_thread_so_that_sums_do_not_depend_on_their_number(monkeypatch):
+def test_it_trains_and_scores_on_one_thread_so_that_sums_do_not_depend_on_their_number(monkeypatch):
     seen, train = [], NeuralNetwork._train
 
     def record(self, inputs, member):
@@ -145,10 +145,13 @@ def test_it_trains_on_one_thread_so_that_sums_do_not_depend_on_their_number(monk
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        fitted(nn_epochs=1)
+        attack = fitted(nn_epochs=1)
+        attack._net.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+        attack.score(view(3))
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
-    assert seen == [1]
+    assert seen == [1, 1]
 
 
 def test_rounded_probabilities_hide_what_log_probabilities_show():
