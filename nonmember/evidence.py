@@ -234,7 +234,10 @@ class Evidence:
         file = self.path / name
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; run the stage extract")
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:  # cut short, empty, or no array
+            raise ValueError(f"{file} is damaged ({error}); run the stage extract") from error
 
     def _check_shapes(self, arrays: Mapping[str, np.ndarray]) -> None:
         sizes: dict[str, tuple[int, str]] = {}

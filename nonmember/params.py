@@ -217,7 +217,7 @@ def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]
 
 
 def read_compute(path: str | Path = "params.yaml") -> ComputeOptions:
-    """The `compute` section alone, for the stages that train; ParamsError if it is wrong."""
+    """The `compute` section alone, for the stages that use it; ParamsError if it is wrong."""
     problems: list[str] = []
     options = check_fixed("compute", read_yaml(path).get("compute"), ComputeOptions, problems)
     if problems:

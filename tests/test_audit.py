@@ -203,7 +203,7 @@ def test_the_stage_uses_the_workers_of_params_on_the_cpu(noise, ask, monkeypatch
     assert given == [ComputeOptions(devices="cpu", workers=3, backend="loky")]
 
 
-def test_the_same_to_the_last_bit_whatever_the_threads(large, monkeypatch):
+def test_the_same_to_the_last_bit_whatever_the_threads(large):
     """In a process with two threads to use as in a worker, which has one."""
     code = (
         "import sys, numpy as np\n"

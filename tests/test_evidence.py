@@ -139,6 +139,16 @@ def test_a_missing_file_is_named(tmp_path, arrays):
         Evidence(write(tmp_path, arrays))
 
 
+@pytest.mark.parametrize("kept", [0, 5, 200])
+def test_a_file_cut_short_is_named(tmp_path, arrays, kept):
+    """Empty, within its first bytes, within its numbers."""
+    write(tmp_path, arrays)
+    file = tmp_path / "logits.npy"
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"logits\.npy is damaged .*run the stage extract"):
+        Evidence(tmp_path)
+
+
 def test_pickles_are_refused(tmp_path, arrays):
     write(tmp_path, arrays)
     (tmp_path / "labels.npy").write_bytes(pickle.dumps([1, 2]))
