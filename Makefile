@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 install: $(VENV)/installed
 
 repro: $(VENV)/installed
-	@$(BIN)/dvc repro && $(BIN)/python -m stages.show
+	@$(BIN)/dvc repro && $(BIN)/nonmember show
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,7 +30,7 @@ test: $(VENV)/installed-test check
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 doctor: $(VENV)/installed
-	@$(BIN)/python -m stages.doctor
+	@$(BIN)/nonmember doctor
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

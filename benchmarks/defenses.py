@@ -22,10 +22,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from nonmember import compute, prepared, splits
+from nonmember import compute
+from nonmember.data import prepared, splits
 from nonmember.datasets import datasets
 from nonmember.defenses import defenses
-from nonmember.training import Task, Trained, TrainOptions, train
+from nonmember.task import Task, TrainOptions
+from nonmember.training.build import build_defense
+from nonmember.training.train import Trained, train
 
 COSTS = Path(__file__).parent.parent / "docs" / "costs.json"
 OF_A_HUNDRED = {
@@ -36,10 +39,10 @@ OF_A_HUNDRED = {
 WIDTHS = [256, 128]
 
 
-def train_with_needs(task: Task, data: prepared.Prepared) -> Trained:
+def train_with_required(task: Task, data: prepared.Prepared) -> Trained:
     """Train what the task requires, one after the other, then the task."""
-    needs = task.build_defense().requires(task)
-    return train(task, data, {name: train_with_needs(t, data) for name, t in needs.items()})
+    needs = build_defense(task).requires(task)
+    return train(task, data, {name: train_with_required(t, data) for name, t in needs.items()})
 
 
 def seconds(
@@ -53,7 +56,7 @@ def seconds(
         rows.train, rows.inference,
     )  # fmt: skip
     began = time.process_time()
-    train_with_needs(task, data)
+    train_with_required(task, data)
     return time.process_time() - began
 
 

@@ -23,10 +23,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from nonmember import fleet, prepared
 from nonmember.compute import ComputeOptions
+from nonmember.data import prepared
 from nonmember.datasets import Arrays
-from nonmember.training import Task, TrainOptions
+from nonmember.task import Task, TrainOptions
+from nonmember.training import fleet
+from nonmember.training.build import build_model
+from nonmember.training.store import Store
 
 MODELS = 6
 CASES = {  # model settings, input shape, samples a model, epochs
@@ -59,7 +62,7 @@ def plain(task: Task, data: prepared.Prepared) -> None:
     loader = DataLoader(
         TensorDataset(data.normalise(raw), labels), batch_size=task.train.batch_size, shuffle=True
     )
-    model = task.build_model(data.shape, data.classes)
+    model = build_model(task, data.shape, data.classes)
     options = task.train
     optimizer = torch.optim.SGD(
         model.parameters(), options.lr_at(0), options.momentum, weight_decay=options.weight_decay
@@ -95,7 +98,7 @@ def measure(name: str, repeats: int) -> str:
         }  # fmt: skip
 
         def run(precision: str, attempt: int) -> None:
-            store = fleet.Store(Path(folder) / f"{precision}{attempt}" / "models")
+            store = Store(Path(folder) / f"{precision}{attempt}" / "models")
             fleet.train_all(tasks[precision], Path(folder), store, ComputeOptions())
 
         run("fp32", -1)

@@ -19,15 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nonmember import prepared, signals
+from nonmember.data import prepared
+from nonmember.data.splits import Rows
 from nonmember.datasets import Arrays
-from nonmember.fleet import Store
+from nonmember.extraction import signals
+from nonmember.extraction.released import Released
 from nonmember.queries import queries
 from nonmember.queries.shifts import QUERIES
-from nonmember.released import Released
-from nonmember.splits import Rows
-from nonmember.tasks import make_task
-from nonmember.training import TrainOptions, train
+from nonmember.task import TrainOptions, make_task
+from nonmember.training.store import Store
+from nonmember.training.train import train
 
 ROUNDS, IMAGES, CLASSES = 3, 256, 10
 ROWS = np.arange(IMAGES)

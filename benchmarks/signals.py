@@ -1,4 +1,4 @@
-"""Gradient norms: nonmember.signals against a loop over single samples, side by side.
+"""Gradient norms: nonmember.extraction.signals against a loop over single samples, side by side.
 
 Run:     python -m benchmarks.signals   (about two minutes)
 Prints:  median milliseconds a sample of each, and the median ratios of the paired rounds: one
@@ -24,9 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nonmember import compute, signals
+from nonmember import compute
 from nonmember.architectures import architectures
 from nonmember.compute import ComputeOptions
+from nonmember.extraction import signals
 
 ROUNDS = 7
 Task = tuple[str, str, dict[str, Any], tuple[int, ...], int, int, int]
@@ -130,8 +131,8 @@ def compare(number: int) -> None:
         with compute.one_thread():
             alone = seconds(once) / few
         default = seconds(once) / few
-        (ours,) = compute.spread(ComputeOptions(), batched, [(number,)])
-        slower = max(compute.spread(ComputeOptions(), batched, [(number,)] * cores))
+        (ours,) = compute.in_pool(ComputeOptions(), batched, [(number,)])
+        slower = max(compute.in_pool(ComputeOptions(), batched, [(number,)] * cores))
         rows.append([alone, ours / samples, default, slower / cores / samples])
     times = [statistics.median(column) * 1e3 for column in zip(*rows[1:], strict=True)]
     core, stage = (statistics.median(row[i] / row[i + 1] for row in rows[1:]) for i in (0, 2))

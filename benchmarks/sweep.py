@@ -24,17 +24,18 @@ from typing import Any
 import joblib
 import numpy as np
 
-from benchmarks.defenses import train_with_needs
-from nonmember import audit, compute, extraction, metrics, prepared, splits
-from nonmember.canaries import Canaries
+from nonmember import audit, compute
 from nonmember.compute import ComputeOptions
+from nonmember.data import prepared, splits
+from nonmember.data.canaries import Canaries
 from nonmember.datasets import datasets
 from nonmember.evidence import Evidence
-from nonmember.extraction import Wanted
-from nonmember.fleet import Store
+from nonmember.extraction.extract import Model, Wanted, extract_signals
+from nonmember.metrics import rates
 from nonmember.params import read_yaml
-from nonmember.tasks import make_task
-from nonmember.training import TrainOptions
+from nonmember.task import TrainOptions, make_task
+from nonmember.training.store import Store
+from nonmember.training.train import train_with_required
 
 SEEDS = (101, 202, 303, 404)  # the accuracy of CRL and RelaxLoss differs by points between seeds
 ATTACKS = ("loss", "entropy", "modified_entropy", "grad_x_l2", "grad_w_l2", "combined")
@@ -100,14 +101,15 @@ def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: in
     with TemporaryDirectory() as own, compute.one_thread(), redirect_stderr(io.StringIO()):
         store, signals = Store(Path(own) / "models"), Path(own) / "signals"
         for number, task in enumerate(tasks):
-            store.put(str(number), task, train_with_needs(task, data))
+            store.put(str(number), task, train_with_required(task, data))
         weights = [store.weights_path(str(number)) for number in range(len(tasks))]
+        models = [Model(*each) for each in zip(tasks, rows, weights, strict=True)]
         none = Canaries.none()
-        extraction.extract(tasks, rows, weights, data.folder, signals, wanted, here, none)
+        extract_signals(models, data.folder, signals, wanted, here, none)
         seen = Evidence(signals)
         scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed)
         known = audit.behaviour(seen.target)
-        aucs = [metrics.auc(scores[f"{name}.target"], seen.target.member).value for name in ATTACKS]
+        aucs = [rates.auc(scores[f"{name}.target"], seen.target.member).value for name in ATTACKS]
     return [known["train_acc"], known["test_acc"], *aucs]
 
 

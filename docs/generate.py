@@ -16,7 +16,8 @@ import numpy as np
 from pydantic.fields import FieldInfo
 
 from nonmember.defenses import Defense, defenses
-from nonmember.training import Task, TrainOptions
+from nonmember.task import Task, TrainOptions
+from nonmember.training.build import build_defense
 
 HERE = Path(__file__).parent
 HEAD = """# Defenses
@@ -56,7 +57,7 @@ def models(name: str) -> int:
 
 
 def _count(task: Task) -> int:
-    return 1 + sum(_count(needed) for needed in task.build_defense().requires(task).values())
+    return 1 + sum(_count(needed) for needed in build_defense(task).requires(task).values())
 
 
 def section(name: str, cls: type[Defense]) -> str:

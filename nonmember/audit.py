@@ -17,13 +17,14 @@ import numpy as np
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from nonmember import compute, epsilon, metrics, statistics
-from nonmember import risk as risks
+from nonmember import compute, statistics
 from nonmember.attacks import Attack, attacks
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import TARGET, Chosen, Evidence, View
-from nonmember.intervals import random_half
-from nonmember.metrics import Scored
+from nonmember.metrics import epsilon, rates
+from nonmember.metrics import risk as risks
+from nonmember.metrics.membership import random_half
+from nonmember.metrics.rates import Scored
 
 Scores = dict[str, np.ndarray]
 KINDS = ("adaptive", "non_adaptive", "partial")
@@ -115,7 +116,7 @@ def _joined(found: Sequence[Scores]) -> Scores:
 def _side_by_side(works: Sequence[Callable[[], Any]], options: ComputeOptions) -> list[Any]:
     """What each of `works` returns, in their order; each may run in a process of its own."""
     with compute.naming_deaths("attacking"):
-        found = dict(compute.spread(options, _numbered, list(enumerate(works))))
+        found = dict(compute.in_pool(options, _numbered, list(enumerate(works))))
     return [found[number] for number in range(len(works))]
 
 
@@ -158,7 +159,7 @@ def partial(
     ):
         for name in chosen:
             least = options["min_false_positives"]
-            found = metrics.report(asked[name], learnt[name], target.classes, least)
+            found = rates.report(asked[name], learnt[name], target.classes, least)
             folds[name].append(found)
         if number == 0:
             ranks = {
@@ -207,8 +208,8 @@ def _mean(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for key in reports[0]:
         values = [report[key] for report in reports]
-        if metrics.NOT_SUPPORTED in values:
-            merged[key] = metrics.NOT_SUPPORTED
+        if rates.NOT_SUPPORTED in values:
+            merged[key] = rates.NOT_SUPPORTED
         elif key in ("members", "non_members"):
             merged[key] = values[0]
         else:
@@ -257,7 +258,7 @@ def numbers(
         for part, side in (("target", target), ("shadows", shadows))
     )
     least = options["min_false_positives"]
-    reports = {name: metrics.report(asked[name], known[name], classes, least) for name in asked}
+    reports = {name: rates.report(asked[name], known[name], classes, least) for name in asked}
     return reports, risks.joint_risk(asked, known, classes)._asdict()
 
 
@@ -311,7 +312,7 @@ def canary_numbers(
     """Attack name -> AUC and TPRs on the canaries, which need no threshold."""
     assert view.member is not None
     return {
-        name: metrics.ranking(scores[f"{name}.canaries"], view.member, min_false_positives)
+        name: rates.ranking(scores[f"{name}.canaries"], view.member, min_false_positives)
         for name in names(scores, "canaries")
     }
 
@@ -328,7 +329,7 @@ def inference_leak(target: Evidence) -> dict[str, float | int]:
     assert view.member is not None
     score = -statistics.log_modified_entropy(view.log_probs, view.labels)
     right = statistics.correct(view.log_probs, view.labels)[view.member]
-    auc = dict(zip(("auc", "auc_low", "auc_high"), metrics.auc(score, view.member), strict=True))
+    auc = dict(zip(("auc", "auc_low", "auc_high"), rates.auc(score, view.member), strict=True))
     found = {key: round(float(value), 6) for key, value in auc.items() if value is not None}
     return {**found, "acc": round(float(right.mean()), 6), "samples": len(right)}
 
@@ -382,7 +383,7 @@ def headline(audit: Mapping[str, Any]) -> dict[str, Any]:
         "worst_auc_attack": strongest,
         "worst_auc_kind": kind,
         "worst_advantage": advantage,
-        "p1": round(metrics.p1(model["test_acc"], max(advantage, 0.0)), 6),
+        "p1": round(rates.p1(model["test_acc"], max(advantage, 0.0)), 6),
         "members": model["members"],
         "non_members": model["non_members"],
     }

@@ -133,7 +133,7 @@ def naming_deaths(doing: str) -> Iterator[None]:
         ) from error
 
 
-def spread(
+def in_pool(
     options: ComputeOptions, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
 ) -> Iterator[Any]:
     """Call `function` with each of `calls` in the pool; results come as they are finished."""

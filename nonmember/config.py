@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nonmember import files
 from nonmember.architectures import architectures
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
+from nonmember.data.splits import SplitOptions
 from nonmember.datasets import Outline, datasets
 from nonmember.defenses import defenses
 from nonmember.params import (
@@ -30,8 +32,7 @@ from nonmember.params import (
 )
 from nonmember.queries import queries
 from nonmember.registry import Registry
-from nonmember.splits import SplitOptions
-from nonmember.training import TrainOptions
+from nonmember.task import TrainOptions
 
 T = TypeVar("T")
 SECTIONS = (
@@ -52,6 +53,12 @@ def make(path: str | Path = "params.yaml") -> dict[str, Any]:
     if problems:
         raise ParamsError(problems)
     return content
+
+
+def write(place: Path) -> None:
+    """params.yaml of a folder -> its data/config/*.json; ParamsError as `make`."""
+    for name, content in make(place / "params.yaml").items():
+        files.write_json(place / f"data/config/{name}.json", content)
 
 
 class _Checker:

@@ -24,20 +24,23 @@ import torch
 from scipy import stats
 from torch import nn
 
-from nonmember import audit, extraction, files, metrics, prepared, signals, splits
+from nonmember import audit, files
 from nonmember.attacks import attacks
-from nonmember.canaries import Canaries
 from nonmember.compute import ComputeOptions, one_thread
+from nonmember.data import prepared, splits
+from nonmember.data.canaries import Canaries
+from nonmember.data.splits import Rows, SplitOptions
 from nonmember.datasets import datasets
 from nonmember.defenses import Defense, defenses
 from nonmember.evidence import Evidence
-from nonmember.extraction import Wanted
-from nonmember.fleet import Store
-from nonmember.metrics import Scored
+from nonmember.extraction import signals
+from nonmember.extraction.extract import Model, Wanted, extract_signals
+from nonmember.metrics import rates
+from nonmember.metrics.rates import Scored
 from nonmember.queries import queries
-from nonmember.splits import Rows, SplitOptions
-from nonmember.tasks import make_task
-from nonmember.training import Task, Trained, train
+from nonmember.task import Task, make_task
+from nonmember.training.store import Store
+from nonmember.training.train import train, train_with_required
 
 RECIPE: dict[str, Any] = {
     "seed": 0,
@@ -99,12 +102,8 @@ class Lab:
     def train(self, tasks: Sequence[Task], label: str) -> list[Path]:
         """Train the tasks here; where their weights are."""
         for number, task in enumerate(tasks):
-            self.store.put(f"{label}-{number}", task, self._train(task))
+            self.store.put(f"{label}-{number}", task, train_with_required(task, self.data))
         return [self.store.weights_path(f"{label}-{number}") for number in range(len(tasks))]
-
-    def _train(self, task: Task) -> Trained:
-        needs = task.build_defense().requires(task)
-        return train(task, self.data, {name: self._train(t) for name, t in needs.items()})
 
     def attacks(self, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """Those of `names` (default: all) that can be made on a table, with fewer queries."""
@@ -139,10 +138,8 @@ class Lab:
         wanted = Wanted(sorted(needs | {"feature_norm", "logits"}), asked, 0)
         folder = self.folder / "signals" / label
         options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
-        extraction.extract(
-            tasks, rows, weights, self.folder / "data", folder, wanted, options,
-            Canaries.none(),
-        )  # fmt: skip
+        models = [Model(*each) for each in zip(tasks, rows, weights, strict=True)]
+        extract_signals(models, self.folder / "data", folder, wanted, options, Canaries.none())
         return Evidence(folder)
 
 
@@ -173,7 +170,7 @@ def positive_control(lab: Lab, known: Evidence) -> Iterator[Finding]:
     member = known.target.member
     assert member is not None
     for name, scores in lab.scores(known).items():
-        value, low, high = metrics.auc(scores, member)
+        value, low, high = rates.auc(scores, member)
         well = low is not None and low > 0.5
         wrong = "; its scores point the wrong way" if high is not None and high < 0.5 else ""
         yield Finding(f"positive control, {name}", well, f"AUC {value:.3f}{wrong}")
@@ -192,7 +189,7 @@ def null_model(lab: Lab, null: Evidence) -> Iterator[Finding]:
         if not np.array_equal(attack.score(exchanged), scores):
             yield Finding(f"null model, {name}", False, "its scores depend on who is a member")
             continue
-        intervals = [metrics.auc(scores, rng.permutation(member)) for _ in range(EXCHANGES)]
+        intervals = [rates.auc(scores, rng.permutation(member)) for _ in range(EXCHANGES)]
         missed = sum(not low <= 0.5 <= high for _, low, high in intervals)  # type: ignore[operator]
         words = f"{missed} of {EXCHANGES} intervals exclude 0.5, {allowed} may"
         yield Finding(f"null model, {name}", missed <= allowed, words)
@@ -244,7 +241,7 @@ def ties(known: Evidence) -> Finding:
     def numbers(order: np.ndarray) -> dict[str, Any]:
         assert view.member is not None
         scored = Scored(coarse[order], view.member[order], view.labels[order])
-        return metrics.report(scored, scored, known.classes, 1)
+        return rates.report(scored, scored, known.classes, 1)
 
     first = numbers(np.arange(len(view)))
     orders = [np.argsort(~view.member), np.argsort(view.member), rng.permutation(len(view))]
@@ -275,7 +272,7 @@ def hidden(name: str, lab: Lab) -> Finding:
     evidence = lab.extract(name, tasks, weights, lab.rows, SCORES + HARD)
     member = np.asarray(evidence.target.member)
     found = lab.scores(evidence, SCORES + HARD).items()
-    report = {attack: metrics.ranking(scores, member, 1) for attack, scores in found}
+    report = {attack: rates.ranking(scores, member, 1) for attack, scores in found}
     words = hiding(report)
     return Finding(f"hidden scores, {name}", _best(report, HARD)[1]["auc_low"] > 0.5, words)
 

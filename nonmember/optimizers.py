@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from nonmember.defenses import PartOptions
-    from nonmember.training import TrainOptions
+from nonmember.task import TrainOptions
 
 
 class SGD(torch.optim.SGD):
@@ -30,6 +29,16 @@ class Adam(torch.optim.Adam):
     """torch's Adam without its compiler."""
 
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """The optimiser of a defense's own trained parts; Adam takes no momentum."""
+
+    lr: float = 0.001
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    optimizer: Literal["sgd", "adam"] = "sgd"
 
 
 def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-INTERRUPTED = "interrupted; finished models are kept: run `dvc repro` again"
+from nonmember.console import INTERRUPTED
 
 
 def _leave(*_: object) -> None:

@@ -5,13 +5,14 @@ Reads:  params.yaml, and enough of the data set to know whether it fits
 Writes: data/config/*.json
 """
 
-from nonmember import config, files
-from stages._main import run
+from pathlib import Path
+
+from nonmember import config
+from nonmember.console import run
 
 
 def main() -> None:
-    for name, content in config.make("params.yaml").items():
-        files.write_json(f"data/config/{name}.json", content)
+    config.write(Path())
 
 
 if __name__ == "__main__":

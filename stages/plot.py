@@ -6,89 +6,14 @@ Reads:  data/config/{attacks,defended,undefended}.json, data/prepared/dataset.js
 Writes: metrics/{summary,comparison,tradeoff}.json, metrics/roc.csv, metrics/plots/*.png
 """
 
-import csv
-import io
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-
-from nonmember import audit, compare, files, metrics, plots
-from nonmember.evidence import Evidence
-from stages._main import run
-
-ARMS = ("undefended", "defended")
-
-
-def load(name: str) -> plots.Arm:
-    report = files.read_json(f"metrics/{name}/attacks.json")
-    kind = audit.primary(report)
-    with np.load(f"data/scores/{name}.npz", allow_pickle=False) as archive:
-        scores = {attack: archive[f"{kind}.{attack}.target"] for attack in report[kind]}
-        risk = archive[f"{kind}.risk"]
-    return plots.Arm(
-        name=name,
-        defense=files.read_json(f"data/config/{name}.json")["defense"]["name"],
-        audit=report,
-        scores=scores,
-        view=Evidence(f"data/signals/{name}").target,
-        curve=files.read_json(f"models/{name}/target.json")["curve"],
-        risk=risk,
-        canaries=canaries(report, kind),
-        class_names=files.read_json("data/prepared/dataset.json")["class_names"],
-    )
-
-
-def canaries(report: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
-    """The strongest attack's numbers on ordinary members and on canaries, if there are any."""
-    planted = report.get(f"{kind}_canaries")
-    if planted is None:
-        return None
-    strongest = max(report[kind], key=lambda name: report[kind][name]["auc"])
-    return {"members": report[kind][strongest], "canaries": planted[strongest]}
-
-
-def compared(
-    undefended: plots.Arm, defended: plots.Arm, least: int
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Attack -> AUC and TPR at 1 % FPR, defended minus undefended on the same samples, each with
-    interval and p values; no TPR where there are too few non-members."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name, scores in defended.scores.items():
-        pair = (scores, undefended.scores[name], defended.member)
-        gaps = {
-            "auc": metrics.delong_paired(*pair),
-            "tpr_at_1_fpr": compare.paired_difference(*pair, 0.01, min_false_positives=least),
-        }
-        found[name] = {
-            key: {k: float(f"{v:.6g}") for k, v in {**g._asdict(), "p_lower": g.p_lower}.items()}
-            for key, g in gaps.items()
-            if g is not None
-        }
-    return found
-
-
-def write_csv(path: str, rows: list[dict[str, str]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_bytes(path, text.getvalue().encode())
+from nonmember.console import run
+from nonmember.pipeline.plot import plot
 
 
 def main() -> None:
-    options = files.read_json("data/config/attacks.json")["metrics"]
-    arms = [load(name) for name in ARMS]
-    summary = {arm.name: audit.headline(arm.audit) for arm in arms}
-    files.write_json("metrics/summary.json", summary)
-    kept = {key: summary["defended"][key] for key in ("test_acc", "worst_auc")}
-    files.write_json("metrics/tradeoff.json", [{"defense": arms[-1].defense, **kept}])
-    gaps = compared(arms[0], arms[1], options["min_false_positives"])
-    files.write_json("metrics/comparison.json", gaps)
-    write_csv("metrics/roc.csv", plots.roc_rows(arms))
-    for name in plots.PICTURES:
-        picture = plots.draw(name, arms, options["min_false_positives"])
-        files.write_bytes(f"metrics/plots/{name}.png", picture)
+    plot(Path())
 
 
 if __name__ == "__main__":

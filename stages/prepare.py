@@ -7,17 +7,12 @@ Writes: data/prepared/
 
 from pathlib import Path
 
-from nonmember import files, prepared
-from nonmember.datasets import datasets
-from stages._main import run
+from nonmember.console import run
+from nonmember.pipeline.prepare import prepare
 
 
 def main() -> None:
-    options = files.read_json("data/config/dataset.json")
-    name, path = options.pop("name"), Path(options.pop("path"))
-    arrays = datasets.get(name)(**options).load(path)
-    prepared.save(arrays, name, "data/prepared")
-    print(f"{name}: {len(arrays.labels)} samples, {len(arrays.class_names)} classes")
+    prepare(Path())
 
 
 if __name__ == "__main__":

@@ -8,26 +8,12 @@ Writes: models/ARM/target.{safetensors,json}
 
 from pathlib import Path
 
-from nonmember import files, fleet, prepared
-from nonmember.canaries import Canaries
-from nonmember.params import read_compute
-from nonmember.splits import load_rows
-from nonmember.tasks import make_task
-from stages._main import run
+from nonmember.console import run
+from nonmember.pipeline.train import train_target
 
 
 def main(arm: str) -> None:
-    canaries = Canaries.load("data/split/canaries.npz")
-    recipe = files.read_json(f"data/config/{arm}.json")
-    [rows] = load_rows("data/split/target.npz")
-    task = make_task(recipe, rows, prepared.load("data/prepared"), arm, 0, canaries)
-    fleet.deliver(
-        [task],
-        Path("data/prepared"),
-        [Path(f"models/{arm}/target")],
-        read_compute(),
-        f"{arm} target",
-    )
+    train_target(Path(), arm)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nonmember import audit, metrics
+from nonmember import audit
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
-from stages import attack
+from nonmember.metrics import rates
+from nonmember.pipeline import attack
 
 N, CLASSES = 300, 4
 
@@ -64,7 +64,7 @@ def parrot(monkeypatch):
 def test_thresholds_do_not_rest_on_what_an_attack_was_fitted_to(noise, parrot):
     scores = audit.score(noise, noise, {"nn": {}}, seed=0)
     truth = audit.truth(noise)
-    assert metrics.auc(scores["nn.shadows"], truth["member.shadows"]).value == 0.5
+    assert rates.auc(scores["nn.shadows"], truth["member.shadows"]).value == 0.5
 
 
 def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(noise, monkeypatch):
@@ -162,45 +162,23 @@ def test_workers_find_what_one_process_finds(noise, way):
 
 def test_several_workers_share_the_work(noise, monkeypatch):
     """Or two cores would take as long as one: a unit for all shadows, one for each part."""
-    handed, spread = [], audit.compute.spread
+    handed, in_pool = [], audit.compute.in_pool
 
     def record(options, function, calls):
         handed.append((options, len(calls)))
-        return spread(audit.HERE, function, calls)
+        return in_pool(audit.HERE, function, calls)
 
-    monkeypatch.setattr(audit.compute, "spread", record)
+    monkeypatch.setattr(audit.compute, "in_pool", record)
     audit.score(noise, noise, {"loss": {}}, 0, TWO)
     audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1}, TWO)
     assert handed == [(TWO, 4), (TWO, 4)]
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda seen, config: attack.with_shadows("adaptive", seen, seen, config, {}),
-        lambda seen, config: attack.with_half(seen, config, {}),
-    ],
-    ids=["shadows", "half"],
-)
-def test_the_stage_uses_the_workers_of_params_on_the_cpu(noise, ask, monkeypatch, tmp_path):
+def test_the_stage_uses_the_workers_of_params_on_the_cpu(tmp_path):
     """Of a GPU's machine too: no attack needs one."""
-    given = []
-
-    class Enough(Exception):
-        pass
-
-    def record(*arguments):
-        given.append(arguments[-1])
-        raise Enough
-
-    for name in ("score", "partial"):
-        monkeypatch.setattr(audit, name, record)
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("compute: {devices: ['cuda:0'], workers: 3, backend: loky}")
-    config = {"metrics": {}, "attacks": {}, "seed": 0, "partial_splits": 1}
-    with pytest.raises(Enough):
-        ask(noise, config)
-    assert given == [ComputeOptions(devices="cpu", workers=3, backend="loky")]
+    text = "compute: {devices: ['cuda:0'], workers: 3, backend: loky}"
+    (tmp_path / "params.yaml").write_text(text)
+    assert attack.workers(tmp_path) == ComputeOptions(devices="cpu", workers=3, backend="loky")
 
 
 def test_the_same_to_the_last_bit_whatever_the_threads(large):

@@ -147,10 +147,10 @@ def square(x: int, pause: float = 0.0) -> tuple[int, int]:
 @pytest.mark.parametrize(("backend", "workers"), [("sequential", 1), ("loky", 1), ("loky", 2)])
 def test_spread_calls_each_once(backend: str, workers: int) -> None:
     options = ComputeOptions(devices="cpu", workers=workers, backend=backend)
-    found = list(compute.spread(options, square, [(i,) for i in range(5)]))
+    found = list(compute.in_pool(options, square, [(i,) for i in range(5)]))
     assert sorted(value for value, _ in found) == [0, 1, 4, 9, 16]
     assert ({pid for _, pid in found} == {os.getpid()}) == (backend == "sequential")
-    assert list(compute.spread(options, square, [])) == []
+    assert list(compute.in_pool(options, square, [])) == []
 
 
 def interval(pause: float) -> tuple[float, float]:
@@ -162,8 +162,8 @@ def interval(pause: float) -> tuple[float, float]:
 @pytest.mark.parametrize(("workers", "calls", "at_once"), [(1, 3, 1), (2, 4, 2), (3, 1, 1)])
 def test_no_more_calls_at_once_than_workers(workers: int, calls: int, at_once: int) -> None:
     options = ComputeOptions(devices="cpu", workers=workers)
-    list(compute.spread(options, interval, [(0.0,)] * 2))  # now the workers are up
-    found = list(compute.spread(options, interval, [(0.3,)] * calls))
+    list(compute.in_pool(options, interval, [(0.0,)] * 2))  # now the workers are up
+    found = list(compute.in_pool(options, interval, [(0.3,)] * calls))
     assert len(found) == calls
     overlap = [sum(b <= start < e for b, e in found) for start, _ in found]
     assert max(overlap) == at_once
@@ -172,8 +172,8 @@ def test_no_more_calls_at_once_than_workers(workers: int, calls: int, at_once: i
 def test_results_come_as_they_are_finished() -> None:
     options = ComputeOptions(devices="cpu", workers=2)
     slow_first = [(3, 1.5), (1, 0.0), (2, 0.0)]
-    list(compute.spread(options, square, [(0,), (0,)]))  # now the workers are up
-    assert [value for value, _ in compute.spread(options, square, slow_first)] == [1, 4, 9]
+    list(compute.in_pool(options, square, [(0,), (0,)]))  # now the workers are up
+    assert [value for value, _ in compute.in_pool(options, square, slow_first)] == [1, 4, 9]
 
 
 def fail(x: int) -> None:
@@ -184,7 +184,7 @@ def fail(x: int) -> None:
 def test_an_error_in_a_worker_reaches_the_caller(backend: str) -> None:
     options = ComputeOptions(devices="cpu", workers=1, backend=backend)
     with pytest.raises(KeyError, match="number 3"):
-        list(compute.spread(options, fail, [(3,)]))
+        list(compute.in_pool(options, fail, [(3,)]))
 
 
 def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_workers_keep_the_memory_they_freed(monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
         else:
             monkeypatch.setenv("GLIBC_TUNABLES", own)
-        list(compute.spread(ComputeOptions(backend="sequential"), max, [(1, 2)]))
+        list(compute.in_pool(ComputeOptions(backend="sequential"), max, [(1, 2)]))
         assert os.environ.get("GLIBC_TUNABLES") == own  # who starts no worker changes nothing
-        list(compute.spread(ComputeOptions(devices="cpu", workers=1), max, [(1, 2)]))
+        list(compute.in_pool(ComputeOptions(devices="cpu", workers=1), max, [(1, 2)]))
         assert expected in os.environ["GLIBC_TUNABLES"]

@@ -17,12 +17,12 @@ from nonmember import config
 from nonmember.architectures import architectures
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
+from nonmember.data.splits import SplitOptions
 from nonmember.datasets import datasets
 from nonmember.defenses import defenses
 from nonmember.params import MetricOptions, ParamsError, ShadowOptions, read_yaml
 from nonmember.settings import Settings
-from nonmember.splits import SplitOptions
-from nonmember.training import TrainOptions
+from nonmember.task import TrainOptions
 
 GOOD: dict[str, Any] = {**TINY, "attacks": {"names": ["loss", "grad_x_l2"]}}
 SECTIONS: dict[str, Any] = {

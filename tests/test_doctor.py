@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nonmember import doctor, files, metrics, signals, training
+from nonmember import doctor, files
 from nonmember.attacks import attacks
+from nonmember.data.splits import Rows
 from nonmember.doctor import Lab
 from nonmember.evidence import Evidence, View
-from nonmember.splits import Rows
+from nonmember.extraction import signals
+from nonmember.metrics import rates
+from nonmember.metrics.intervals import Interval
+from nonmember.training import train
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +99,13 @@ def test_an_attack_that_looks_at_membership(
 def test_intervals_that_are_too_short(
     lab: Lab, known: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = metrics.auc
+    whole = rates.auc
 
-    def short(scores: np.ndarray, member: np.ndarray) -> metrics.Interval:
+    def short(scores: np.ndarray, member: np.ndarray) -> Interval:
         value, low, high = whole(scores, member)
-        return metrics.Interval(value, value - (value - low) / 3, value + (high - value) / 3)
+        return Interval(value, value - (value - low) / 3, value + (high - value) / 3)
 
-    monkeypatch.setattr(metrics, "auc", short)
+    monkeypatch.setattr(rates, "auc", short)
     halves = np.array_split(np.random.default_rng(0).permutation(lab.rows[0].test), 2)
     strangers = Rows(np.sort(halves[0]), np.sort(halves[1]), np.empty(0, np.int64))
     null = lab.extract("null", lab.tasks, lab.weights, [strangers, *lab.rows[1:]])
@@ -118,9 +122,9 @@ def test_a_net_scored_in_training_mode(lab: Lab, monkeypatch: pytest.MonkeyPatch
 
 
 def test_target_and_shadows_trained_differently(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unlike(task: training.Task, data: object) -> object:
+    def unlike(task: train.Task, data: object) -> object:
         seed = task.seed + ("shadow" in task.name)
-        return training.train(dataclasses.replace(task, seed=seed), data)  # type: ignore[arg-type]
+        return train.train(dataclasses.replace(task, seed=seed), data)  # type: ignore[arg-type]
 
     assert doctor.same_training(lab).well
     monkeypatch.setattr(doctor, "train", unlike)
@@ -129,7 +133,7 @@ def test_target_and_shadows_trained_differently(lab: Lab, monkeypatch: pytest.Mo
 
 def test_numbers_that_depend_on_the_order(known: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        metrics, "report", lambda target, *_: {"auc": float(target.scores[:50].mean())}
+        rates, "report", lambda target, *_: {"auc": float(target.scores[:50].mean())}
     )
     assert not doctor.ties(known).well
 

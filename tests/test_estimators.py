@@ -14,9 +14,9 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq
 
-from nonmember import compare, metrics
-from nonmember.epsilon import epsilon_lower_bound
-from nonmember.intervals import exact_high, exact_low
+from nonmember.metrics import paired, rates
+from nonmember.metrics.epsilon import epsilon_lower_bound
+from nonmember.metrics.intervals import exact_high, exact_low
 
 SETS = 1000
 
@@ -43,7 +43,7 @@ def coverage(interval: Callable[[], tuple[float, float]], truth: float, sets: in
 def test_auc_interval_covers(members: int, others: int, shift: float) -> None:
     rng = np.random.default_rng([members, others, int(10 * shift)])
     covered = coverage(
-        lambda: metrics.auc(*drawn(rng, members, others, shift))[1:],
+        lambda: rates.auc(*drawn(rng, members, others, shift))[1:],
         stats.norm.cdf(shift / 2**0.5),
     )
     print(f"auc {members} {others} {shift}: {covered:.3f}")
@@ -53,7 +53,7 @@ def test_auc_interval_covers(members: int, others: int, shift: float) -> None:
 def test_auc_is_unbiased() -> None:
     """The mean of 1,000 AUCs, within three of its standard errors of Φ(shift / √2)."""
     rng = np.random.default_rng(0)
-    values = [metrics.auc(*drawn(rng, 60, 200, 0.8)).value for _ in range(SETS)]
+    values = [rates.auc(*drawn(rng, 60, 200, 0.8)).value for _ in range(SETS)]
     truth = stats.norm.cdf(0.8 / 2**0.5)
     assert abs(np.mean(values) - truth) < 3 * np.std(values) / SETS**0.5
 
@@ -71,7 +71,7 @@ def test_tpr_interval_covers(members: int, fpr: float, step: float) -> None:
     for _ in range(SETS):
         scores, member = drawn(rng, members, 500, 1.0)
         scores = np.floor(scores / step) if step else scores
-        value, low, high = metrics.tpr_at_fpr(scores, member, fpr)
+        value, low, high = rates.tpr_at_fpr(scores, member, fpr)
         covered.append(low <= truth <= high)
         own = [
             float(end(round(value * members), members, 0.025)) for end in (exact_low, exact_high)
@@ -91,7 +91,7 @@ def test_paired_auc_interval_covers_where_both_are_high() -> None:
 
     def interval() -> tuple[float, float]:
         noise = rng.normal(size=(2, 100))
-        got = metrics.delong_paired(noise[0] + 4 * member, noise[1] + 3 * member, member)
+        got = rates.delong_paired(noise[0] + 4 * member, noise[1] + 3 * member, member)
         return got.low, got.high
 
     covered = coverage(interval, truth)
@@ -104,7 +104,7 @@ def test_paired_auc_interval_covers_where_both_are_high() -> None:
 def test_advantage_interval_covers(members: int, others: int, shift: float) -> None:
     rng = np.random.default_rng([members, others, int(shift)])
     covered = coverage(
-        lambda: metrics.deployed(*drawn(rng, members, others, shift), 0.5).advantage[1:],
+        lambda: rates.deployed(*drawn(rng, members, others, shift), 0.5).advantage[1:],
         stats.norm.sf(0.5 - shift) - stats.norm.sf(0.5),
     )
     print(f"advantage {members} {others} {shift}: {covered:.3f}")
@@ -176,7 +176,7 @@ def twins(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.
 def test_size_of_paired_delong(n: int) -> None:
     rng, found = np.random.default_rng(5), []
     for _ in range(SETS):
-        got = metrics.delong_paired(*twins(rng, n))
+        got = rates.delong_paired(*twins(rng, n))
         found.append((got.p_value, got.p_lower))
     assert all(0.03 <= share <= 0.07 for share in size(found))
 
@@ -184,7 +184,7 @@ def test_size_of_paired_delong(n: int) -> None:
 def test_size_of_the_paired_tpr_difference() -> None:
     rng, found = np.random.default_rng(6), []
     for seed in range(400):
-        got = compare.paired_difference(*twins(rng, 200), 0.05, seed, resamples=200)
+        got = paired.paired_difference(*twins(rng, 200), 0.05, seed, resamples=200)
         found.append((got.p_value, got.p_lower))
     assert all(0.02 <= share <= 0.07 for share in size(found))
 
@@ -194,6 +194,6 @@ def test_size_of_the_test_across_seeds(seeds: int) -> None:
     rng, found = np.random.default_rng(7), []
     for _ in range(SETS):
         common = rng.normal(size=seeds)
-        got = compare.across_seeds(common + rng.normal(size=seeds), common + rng.normal(size=seeds))
+        got = paired.across_seeds(common + rng.normal(size=seeds), common + rng.normal(size=seeds))
         found.append((got.p_value, got.p_lower))
     assert all(0.03 <= share <= 0.07 for share in size(found))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nonmember import optimizers
-from nonmember.training import TrainOptions
+from nonmember.task import TrainOptions
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

@@ -12,7 +12,7 @@ import pytest
 from project import ROOT
 
 from nonmember import config
-from stages import compare
+from nonmember.commands import compare
 
 TEXT = (ROOT / "docs/papers.md").read_text()
 COMMANDS = [
@@ -20,13 +20,13 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[3])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[2])
 def test_the_settings_pass_config(command: list[str], tmp_path: Path, monkeypatch) -> None:
     """CIFAR is not downloaded: arrays of its shape and number of classes stand in."""
-    assert command[:3] == ["python", "-m", "stages.compare"]
+    assert command[:2] == ["nonmember", "compare"]
     parser = argparse.ArgumentParser()
     compare.add_arguments(parser)
-    arguments = parser.parse_args(command[3:])
+    arguments = parser.parse_args(command[2:])
     changes = arguments.changes
     named = [change for change in changes if change.startswith("dataset.name=cifar")]
     if named:

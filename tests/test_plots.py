@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from nonmember import audit, files, metrics, plots, statistics
+from nonmember import audit, files, plots, statistics
 from nonmember.evidence import View
+from nonmember.metrics import rates
+from nonmember.metrics.intervals import Interval
+from nonmember.pipeline import plot
 from nonmember.plots import _style, roc, samples
-from stages import plot
 
 N, CLASSES = 120, 4
 ATTACKS = {"loss": {}, "entropy": {}, "grad_x_l2": {}}
@@ -76,13 +78,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     fill(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        plot.main()
+        plot.plot(Path())
         yield folder
 
 
 @pytest.fixture
 def arms(made: Path) -> list[plots.Arm]:
-    return [plot.load(name) for name in plot.ARMS]
+    return [plot.load(Path(), name) for name in plot.ARMS]
 
 
 @pytest.mark.parametrize("name", plots.PICTURES)
@@ -118,9 +120,9 @@ def planted(arm: plots.Arm) -> dict[str, dict[str, Any]]:
     kinds = {}
     for kind, factor in (("members", 0.5), ("canaries", 1.0)):
         value = factor * arm.audit["adaptive"]["loss"]["auc"]
-        rate = metrics.Interval(value, value / 2, (1 + value) / 2)
+        rate = Interval(value, value / 2, (1 + value) / 2)
         found = {"tpr_at_1_fpr": rate, "tpr_at_01_fpr": None, "tpr_at_001_fpr": None}
-        kinds[kind] = {k: v for key, i in found.items() for k, v in metrics.flat(key, i).items()}
+        kinds[kind] = {k: v for key, i in found.items() for k, v in rates.flat(key, i).items()}
     return kinds
 
 
@@ -137,8 +139,8 @@ def test_what_was_not_measured_is_said(name: str, arms) -> None:
 
 
 def test_canaries_without_a_supported_rate_are_said(arms) -> None:
-    nothing = metrics.flat("tpr_at_1_fpr", None) | metrics.flat("tpr_at_01_fpr", None)
-    nothing |= metrics.flat("tpr_at_001_fpr", None)
+    nothing = rates.flat("tpr_at_1_fpr", None) | rates.flat("tpr_at_01_fpr", None)
+    nothing |= rates.flat("tpr_at_001_fpr", None)
     arm = replace(arms[0], canaries={"members": nothing, "canaries": nothing})
     assert int.from_bytes(plots.draw("canaries", [arm])[20:24], "big") < 300
 
@@ -156,7 +158,7 @@ def test_the_band_is_the_interval_of_each_rate() -> None:
     assert x[0] * (~member).sum() >= 12
     assert len(x) < len(roc.curve(scores, member, points=60)[0])
     for allowed, *interval in list(zip(x, low, high, strict=True))[:-1]:
-        assert metrics.tpr_at_fpr(scores, member, allowed, 1)[1:] == pytest.approx(interval)
+        assert rates.tpr_at_fpr(scores, member, allowed, 1)[1:] == pytest.approx(interval)
     assert (x[-1], high[-1]) == (1, 1)
     assert not len(roc.band(scores, member, min_false_positives=2000)[0])
 
@@ -198,7 +200,7 @@ def test_roc_csv_holds_the_strongest_attack_of_each_arm(made: Path, arms) -> Non
 
 @pytest.mark.parametrize("decimals", [8, 1])
 def test_roc_points_lie_on_the_curve(decimals: int) -> None:
-    """Equal to scikit-learn's curve and to metrics.tpr_at_fpr, with equal scores too."""
+    """Equal to scikit-learn's curve and to rates.tpr_at_fpr, with equal scores too."""
     rng = np.random.default_rng(0)
     member = rng.random(2000) < 0.4
     scores = (rng.normal(size=2000) + member).round(decimals)
@@ -208,7 +210,7 @@ def test_roc_points_lie_on_the_curve(decimals: int) -> None:
     twin = [tpr[fpr <= allowed + 1e-12].max() for allowed in x]
     np.testing.assert_allclose(y, twin, atol=1e-12)
     for allowed, found in zip(x[:-1], y[:-1], strict=True):
-        assert metrics.tpr_at_fpr(scores, member, allowed, 1).value == pytest.approx(found)
+        assert rates.tpr_at_fpr(scores, member, allowed, 1).value == pytest.approx(found)
 
 
 def test_roc_of_perfect_reversed_and_constant_scores() -> None:

@@ -9,9 +9,12 @@ import pytest
 
 TRAIN = """
 import numpy as np
-from nonmember import fleet, prepared
+from nonmember.training import fleet
+from nonmember.data import prepared
 from nonmember.datasets import Arrays
-from nonmember.training import Task, TrainOptions, train
+from nonmember.task import TrainOptions
+from nonmember.task import Task
+from nonmember.training.train import train
 arrays = Arrays(np.eye(8, dtype=np.float32), np.arange(8) % 2, ["a", "b"])
 prepared.save(arrays, "eye", sys.argv[1])
 data = prepared.load(sys.argv[1])
@@ -22,7 +25,7 @@ train(Task("m", model, {"name": "none"}, options, 0, data.sha256, rows, rows[:0]
 """
 EXTRACT = """
 import torch
-from nonmember import extraction, signals
+from nonmember.extraction import extract, signals
 from torch import nn
 model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
 x, y = torch.ones(5, 3), torch.ones(5, dtype=torch.long)

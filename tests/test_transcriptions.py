@@ -12,9 +12,9 @@ import math
 import numpy as np
 import pytest
 
-from nonmember import metrics
 from nonmember.attacks import attacks
 from nonmember.evidence import View
+from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
 
 N, CLASSES, MODELS = 60, 4, 12
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
@@ -140,7 +140,7 @@ def test_thresholds_are_the_best_of_all_globally_and_in_each_class(digits: int) 
     rng = np.random.default_rng(2)
     member, labels = rng.random(240) < 0.4, rng.integers(3, size=240)
     scores = (rng.normal(size=240) + member + 2 * labels).round(digits)
-    assert metrics.fit_threshold(scores, member) == pytest.approx(best_threshold(scores, member))
+    assert fit_threshold(scores, member) == pytest.approx(best_threshold(scores, member))
     expected = [best_threshold(scores[labels == k], member[labels == k]) for k in range(3)]
-    got = metrics.fit_class_thresholds(scores, member, labels, 3)
+    got = fit_class_thresholds(scores, member, labels, 3)
     np.testing.assert_allclose(got, expected, **CLOSE)

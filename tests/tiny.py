@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from nonmember import prepared
+from nonmember.data import prepared
+from nonmember.data.prepared import Prepared
+from nonmember.data.splits import Rows, SplitOptions, shadow_rows, target_rows
 from nonmember.datasets import Arrays
-from nonmember.fleet import Store, fingerprint
-from nonmember.prepared import Prepared
-from nonmember.splits import Rows, SplitOptions, shadow_rows, target_rows
-from nonmember.tasks import make_task
-from nonmember.training import Task, Trained, seed_all, train
+from nonmember.task import Task, make_task
+from nonmember.training import fingerprint
+from nonmember.training.build import build_model
+from nonmember.training.store import Store
+from nonmember.training.train import Trained, seed_all
 
 CLASSES = 3
 MLP = {"name": "mlp", "widths": [12, 8]}
@@ -66,15 +68,9 @@ def task(
     return make_task(recipe, rows(data, model, **split or {}), data, "tiny", model)
 
 
-def train_with_needs(task: Task, data: Prepared) -> Trained:
-    """`train` on this thread, after the models that the defense requires."""
-    needs = task.build_defense().requires(task)
-    return train(task, data, {name: train_with_needs(t, data) for name, t in needs.items()})
-
-
 def stored(store: Store, task: Task) -> Trained:
     """The finished training of a task."""
-    return store.get(fingerprint(task))
+    return store.get(fingerprint.of_task(task))
 
 
 def start(task: Task, data: Prepared) -> tuple[nn.Module, Tensor, Tensor]:
@@ -83,7 +79,7 @@ def start(task: Task, data: Prepared) -> tuple[nn.Module, Tensor, Tensor]:
     With `epochs=1`, a batch of them all and no momentum, `train` takes one step from here.
     """
     seed_all(task.seed)
-    model = task.build_model(data.shape, data.classes)
+    model = build_model(task, data.shape, data.classes)
     inputs, labels = data.take(task.train_rows)
     return model.train(), data.normalise(inputs), labels
 

@@ -15,7 +15,7 @@ class Attack:
     """One membership inference attack.
 
     A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
-    names the signals it reads of one forward or backward pass (see nonmember.signals.SIGNALS),
+    names the signals it reads of one forward or backward pass (see extraction/signals.py),
     `queries` those that take more (see nonmember/queries), `min_shadows` the number of shadows
     below which it cannot work. From two shadows on (two pairs of them under random_half) none is
     scored by an attack fitted on it. The options of all attacks share one mapping, so an attack

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
+from sklearn.metrics import roc_auc_score
 
-from nonmember import metrics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
 from nonmember.evidence import View
@@ -45,7 +45,7 @@ class _NoiseAttack(Attack):
             raise ValueError("noise levels are chosen on shadows whose membership is known")
         shares = np.concatenate([self._shares(view) for view in known])  # (samples, levels)
         member = np.concatenate([np.asarray(view.member) for view in known])
-        aucs = [metrics.auc(level, member).value or 0.0 for level in shares.T]
+        aucs = [roc_auc_score(member, level) for level in shares.T]
         self.level = 1 + int(np.argmax(aucs))
 
     def score(self, view: View) -> np.ndarray:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nonmember.defenses._base import Batch, Defense, PartOptions
+from nonmember.defenses._base import Batch, Defense
+from nonmember.optimizers import PartOptions
 from nonmember.registry import Registry
 
 defenses: Registry[Defense] = Registry("defense", "nonmember.defenses", Defense)

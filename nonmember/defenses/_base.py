@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nonmember.defenses._run import Batch, Run
+from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
-
-if TYPE_CHECKING:
-    from nonmember.training import Run, Task, TrainOptions
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One mini-batch after the forward pass: all a loss may read.
-
-    logits: (batch, classes) float32. labels: (batch,) int64.
-    features: (batch, d) float32, the input of the last linear layer; only where
-        `Defense.uses_features`.
-    inputs: (batch, …), normalised. rows: (batch,) positions in the training set.
-    epoch: counted from 1. parts: the defense's own trained modules. run: the training in
-        progress, None in somebody else's loop.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    features: Tensor | None = None
-    epoch: int = 1
-    parts: nn.Module | None = None
-    inputs: Tensor | None = None
-    rows: Tensor | None = None
-    run: Run | None = None
-
-
-@dataclass(frozen=True)
-class PartOptions:
-    """The optimiser of a defense's own trained parts; Adam takes no momentum."""
-
-    lr: float = 0.001
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    optimizer: Literal["sgd", "adam"] = "sgd"
+from nonmember.task import Task, TrainOptions
 
 
 class Defense:

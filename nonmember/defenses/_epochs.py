@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nonmember.training import TrainOptions
+    from nonmember.task import TrainOptions
 
 
 def one_epoch(options: TrainOptions, epoch: int, lr: float = 0.0) -> TrainOptions:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nonmember.defenses._base import Batch
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 CHUNK = 2048  # samples of one forward pass without gradient
 
@@ -50,7 +50,7 @@ def draw_like(run: Run, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def forward_inference(run: Run, rows: Tensor) -> Batch:
     """Pass rows of the inference set through the model, augmented as the members are."""
-    from nonmember.training import crop_flip
+    from nonmember.data.batches import crop_flip
 
     raw = run.inference_inputs[rows]
     if run.options.augment == "crop_flip":

@@ -16,7 +16,7 @@ from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import frozen_statistics
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 class _TwoGradients(Defense):

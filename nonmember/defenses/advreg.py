@@ -28,12 +28,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nonmember import optimizers
-from nonmember.defenses._base import Batch, Defense, PartOptions
+from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import draw
+from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 class _Attacker(nn.Module):

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nonmember.defenses._base import Batch, Defense, PartOptions
+from nonmember.defenses._base import Batch, Defense
+from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
 
 

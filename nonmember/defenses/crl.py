@@ -27,8 +27,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nonmember.defenses._base import Batch, Defense, PartOptions
+from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._soft import soft_cross_entropy, true_class_probability
+from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
 
 

@@ -30,7 +30,8 @@ from nonmember.defenses._inference import answers
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task
+    from nonmember.defenses._run import Run
+    from nonmember.task import Task
 
 
 class Distillation(Defense):
@@ -53,12 +54,12 @@ class Distillation(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the same task, undefended."""
-        from nonmember.training import renamed
+        import dataclasses
 
         if self.options.distill_alpha == 0:
             return {}
         name = f"{task.name}: teacher"
-        return {"teacher": renamed(task, name=name, defense={"name": "none"})}
+        return {"teacher": dataclasses.replace(task, name=name, defense={"name": "none"})}
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Without augmentation the teacher answers once, for all rows."""

@@ -28,7 +28,8 @@ from nonmember.defenses._inference import answers
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task
+    from nonmember.defenses._run import Run
+    from nonmember.task import Task
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -68,9 +69,13 @@ class DMP(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the undefended model of the same task."""
-        from nonmember.training import renamed
+        import dataclasses
 
-        return {"teacher": renamed(task, name=f"{task.name}: teacher", defense={"name": "none"})}
+        return {
+            "teacher": dataclasses.replace(
+                task, name=f"{task.name}: teacher", defense={"name": "none"}
+            )
+        }
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Let the teacher answer, choose the reference set and make it the training set."""

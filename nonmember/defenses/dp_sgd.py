@@ -35,7 +35,8 @@ from nonmember.defenses._inference import own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, TrainOptions
+    from nonmember.defenses._run import Run
+    from nonmember.task import TrainOptions
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ from nonmember.defenses._inference import answers, own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Trained, TrainOptions
+    from nonmember.defenses._run import Run
+    from nonmember.task import TrainOptions
+    from nonmember.training.train import Trained
 
 
 def at_epoch(trained: Trained, epoch: int) -> Trained:
@@ -111,7 +113,7 @@ class EarlyStopping(Defense):
 
     def rows(self, run: Run, batch_size: int) -> Iterable[Tensor]:
         """All rows but the validation share, in the usual random order."""
-        from nonmember.training import batches
+        from nonmember.data.batches import batches
 
         if self.options.stop_validation == 0:
             return run.shuffled(batch_size)

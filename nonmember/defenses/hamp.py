@@ -37,7 +37,7 @@ from nonmember.defenses._inference import answers, own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 def label_entropy(p: float, classes: int) -> float:

@@ -20,7 +20,7 @@ from nonmember.defenses._base import Batch, Defense
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 class L1(Defense):

@@ -18,7 +18,7 @@ from nonmember.defenses._base import Defense
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 class L2(Defense):

@@ -24,7 +24,8 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, TrainOptions
+    from nonmember.defenses._run import Run
+    from nonmember.task import TrainOptions
 
 
 class LossGap(Defense):

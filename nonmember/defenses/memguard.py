@@ -37,7 +37,7 @@ from nonmember.defenses._inference import answers, own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 _KEEP_ARGMAX = 10.0  # c2
 _FIRST_C3, _LAST_C3 = 0.1, 1e5

@@ -38,7 +38,7 @@ from nonmember.defenses._inference import (
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 def mmd2(x: Tensor, y: Tensor, width: float) -> Tensor:

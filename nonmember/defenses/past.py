@@ -37,7 +37,8 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task, TrainOptions
+    from nonmember.defenses._run import Run
+    from nonmember.task import Task, TrainOptions
 
 
 def layers(model: nn.Module) -> list[list[nn.Parameter]]:
@@ -116,10 +117,10 @@ class PAST(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The base's finished model: under `past_base: none` the undefended one."""
-        from nonmember.training import renamed
+        import dataclasses
 
         base = _recipe(self.options.past_base)
-        return {"base": renamed(task, name=f"{task.name}: before tuning", defense=base)}
+        return {"base": dataclasses.replace(task, name=f"{task.name}: before tuning", defense=base)}
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Go on from the base's weights."""

@@ -27,7 +27,8 @@ from nonmember.defenses._inference import answers
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run, Task
+    from nonmember.defenses._run import Run
+    from nonmember.task import Task
 
 
 def left_out(seed: int, members: int, models: int, count: int) -> np.ndarray:
@@ -71,10 +72,10 @@ class SELENA(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The K sub-models, each an undefended training on (K − L)/K of the members."""
-        from nonmember.training import renamed
+        import dataclasses
 
         return {
-            f"sub-model {i}": renamed(
+            f"sub-model {i}": dataclasses.replace(
                 task,
                 name=f"{task.name}: sub-model {i}",
                 defense={"name": "none"},

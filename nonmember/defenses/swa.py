@@ -22,7 +22,7 @@ from nonmember.defenses._epochs import one_epoch
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.training import Run
+    from nonmember.defenses._run import Run
 
 
 class SWA(Defense):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nonmember.metrics import LOW_FPR, NOT_SUPPORTED
+from nonmember.metrics.rates import LOW_FPR, NOT_SUPPORTED
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, figure, percent, percent_axis, said, title
 

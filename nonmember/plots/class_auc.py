@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nonmember import risk
-from nonmember.metrics import NOT_SUPPORTED
+from nonmember.metrics import risk
+from nonmember.metrics.rates import NOT_SUPPORTED
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, MARKER, auc_rows, figure, said, title
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nonmember.metrics import limits_at
+from nonmember.metrics.rates import limits_at
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, figure, percent_axis, title
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from nonmember.intervals import Z
+from nonmember.metrics.intervals import Z
 from nonmember.plots._style import COLOUR, figure, percent_axis, png, style, title
 
 if TYPE_CHECKING:

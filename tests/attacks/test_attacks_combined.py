@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from nonmember import metrics
 from nonmember.attacks import Attack, attacks
 from nonmember.attacks._view import class_means
 from nonmember.evidence import View
+from nonmember.metrics import rates
 
 N, CLASSES = 3000, 6
 LABELS = np.arange(N) % CLASSES
@@ -40,7 +40,7 @@ def model(
 def strength(target: View, shadows: Sequence[View], **options: str) -> float:
     attack = attacks.get("combined")(**options)
     attack.fit(shadows, 0)
-    return metrics.auc(attack.score(target), target.member).value
+    return rates.auc(attack.score(target), target.member).value
 
 
 def shifted(seed: int, public: bool = True) -> View:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from nonmember import metrics
 from nonmember.attacks import attacks
 from nonmember.evidence import View
+from nonmember.metrics import rates
 from nonmember.queries import queries
 from nonmember.settings import Settings
 
@@ -72,13 +72,13 @@ def test_scores_are_finite_float64_one_a_sample_and_repeatable(name):
 @pytest.mark.parametrize("name", attacks.names())
 def test_a_leak_scores_members_higher(name):
     target, shadows = make_views(3.0)
-    assert metrics.auc(fitted_scores(name, target, shadows), target.member).low > 0.6
+    assert rates.auc(fitted_scores(name, target, shadows), target.member).low > 0.6
 
 
 @pytest.mark.parametrize("name", attacks.names())
 def test_without_a_leak_the_auc_is_a_half(name):
     target, shadows = make_views(0.0, n=2000)
-    value, low, high = metrics.auc(fitted_scores(name, target, shadows), target.member)
+    value, low, high = rates.auc(fitted_scores(name, target, shadows), target.member)
     assert low < 0.5 + 0.02
     assert high > 0.5 - 0.02
     assert value == pytest.approx(0.5, abs=0.04)
@@ -88,7 +88,7 @@ def test_without_a_leak_the_auc_is_a_half(name):
 def test_a_reversed_leak_is_below_a_half(name):
     """The target does the opposite of what the attack expects: no attack may look at `member`."""
     target, shadows = make_views(-3.0, shadow_leak=3.0)
-    assert metrics.auc(fitted_scores(name, target, shadows), target.member).high < 0.4
+    assert rates.auc(fitted_scores(name, target, shadows), target.member).high < 0.4
 
 
 @pytest.mark.parametrize("name", attacks.names())

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nonmember import metrics, statistics
+from nonmember import statistics
 from nonmember.attacks.nn import NeuralNetwork
 from nonmember.evidence import View
+from nonmember.metrics import rates
 
 INPUTS = ("log_probabilities_label", "probabilities_label", "sorted_logits")
 
@@ -35,7 +36,7 @@ def weights(attack: NeuralNetwork) -> list[torch.Tensor]:
 @pytest.mark.parametrize("kind", INPUTS)
 def test_it_learns(kind):
     other = view(3)
-    assert metrics.auc(fitted(nn_input=kind).score(other), other.member).low > 0.85
+    assert rates.auc(fitted(nn_input=kind).score(other), other.member).low > 0.85
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -100,8 +101,8 @@ def test_many_classes_do_not_hide_a_leak_of_the_true_class():
     attack = NeuralNetwork()
     attack.fit(known)
     other = view(3, n=3000, classes=100)
-    loss = metrics.auc(statistics.log_odds(other.log_probs, other.labels), other.member).value
-    assert metrics.auc(attack.score(other), other.member).value > loss - 0.01
+    loss = rates.auc(statistics.log_odds(other.log_probs, other.labels), other.member).value
+    assert rates.auc(attack.score(other), other.member).value > loss - 0.01
 
 
 def test_the_learning_rate_drops_at_shares_of_the_epochs():
@@ -168,7 +169,7 @@ def test_rounded_probabilities_hide_what_log_probabilities_show():
         attack = NeuralNetwork(nn_input=nn_input, nn_epochs=10)
         attack.fit([saturated(0), saturated(1)])
         other = saturated(2)
-        return metrics.auc(attack.score(other), other.member).value
+        return rates.auc(attack.score(other), other.member).value
 
     assert auc_of("log_probabilities_label") > 0.95
     assert auc_of("probabilities_label") < 0.65

@@ -7,9 +7,9 @@ import pytest
 from scipy.special import logit
 from scipy.stats import rankdata
 
-from nonmember import metrics
 from nonmember.attacks import Attack, attacks
 from nonmember.evidence import View
+from nonmember.metrics import rates
 
 LEVELS = 4
 LEARNING = [
@@ -59,8 +59,8 @@ def test_the_level_is_chosen_on_the_shadows_only(name: str, half: int) -> None:
     shares = target.signals["noise"].reshape(-1, 2, LEVELS)
     np.testing.assert_array_equal(attack.score(target), shares[:, half, attack.level - 1])
     assert attack.level == (2, 4)[half]
-    assert metrics.auc(attack.score(target), target.member).value == pytest.approx(0.5, abs=0.06)
-    assert metrics.auc(attack.score(noise(4, (2, 4))), noise(4, (2, 4)).member).value > 0.8
+    assert rates.auc(attack.score(target), target.member).value == pytest.approx(0.5, abs=0.06)
+    assert rates.auc(attack.score(noise(4, (2, 4))), noise(4, (2, 4)).member).value > 0.8
 
 
 def test_of_equal_levels_the_first_is_taken() -> None:
@@ -94,12 +94,12 @@ def test_rotations_learn_which_query_tells(kind: str) -> None:
     target = rotations(9, 3.0)
     scores, odds = attack.score(target), target.signals["rotations"]
     alone = odds[:, 2] if kind == "correctness" else -odds[:, 9]
-    best = metrics.auc(alone, target.member).value
-    assert metrics.auc(scores, target.member).value == pytest.approx(best, abs=0.02)
+    best = rates.auc(alone, target.member).value
+    assert rates.auc(scores, target.member).value == pytest.approx(best, abs=0.02)
     blind = attack.score(rotations(9, 0.0))
-    assert metrics.auc(blind, rotations(9, 0.0).member).value == pytest.approx(0.5, abs=0.04)
+    assert rates.auc(blind, rotations(9, 0.0).member).value == pytest.approx(0.5, abs=0.04)
     turned = attack.score(rotations(9, -3.0))
-    assert metrics.auc(turned, rotations(9, -3.0).member).value < 0.3
+    assert rates.auc(turned, rotations(9, -3.0).member).value < 0.3
 
 
 def test_losses_reach_the_classifier_as_log_odds() -> None:

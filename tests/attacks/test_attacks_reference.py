@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nonmember import metrics, statistics
+from nonmember import statistics
 from nonmember.attacks import attacks
 from nonmember.evidence import View
+from nonmember.metrics import rates
 
 N, CLASSES = 120, 5
 
@@ -39,14 +40,14 @@ def table(view: View, statistic: object) -> tuple[np.ndarray, np.ndarray]:
 def test_it_beats_the_loss_where_samples_differ_in_difficulty(name):
     view = target(8)
     scores = [attacks.get(attack)().score(view) for attack in (name, "loss")]
-    assert metrics.delong_paired(*scores, view.member).low > 0.02
+    assert rates.delong_paired(*scores, view.member).low > 0.02
 
 
 @pytest.mark.parametrize("name", ["lira", "rmia"])
 def test_online_uses_the_models_with_the_sample(name):
     view, key = target(16), f"{name}_mode"
     online = attacks.get(name)(**{key: "online"}).score(view)
-    assert metrics.auc(online, view.member).value > 0.95
+    assert rates.auc(online, view.member).value > 0.95
     with pytest.raises(ValueError, match="no reference model was trained on any"):
         attacks.get(name)(**{key: "online"}).score(target(4, share=0.0))
 
@@ -113,7 +114,7 @@ def test_learned_lira_finds_the_lines_and_their_likelihood_ratio():
     ]
     np.testing.assert_allclose(attack.score(view), ratio[0] - ratio[1], atol=1e-9)
     learned, offline = attack.score(view), attacks.get("lira")().score(view)
-    assert metrics.delong_paired(learned, offline, view.member).low > 0.03
+    assert rates.delong_paired(learned, offline, view.member).low > 0.03
 
 
 def test_learned_lira_compares_with_models_that_did_not_see_the_sample():

@@ -14,6 +14,7 @@ from torch import nn
 
 from nonmember.defenses import AdvReg, Batch
 from nonmember.defenses._inference import answers
+from nonmember.training.train import train_with_required
 
 TINY = {
     "advreg_warmup": 0.0, "advreg_classifier_steps": 1, "advreg_attack_steps": 3,
@@ -97,7 +98,7 @@ def test_warm_up_epochs_are_cross_entropy(tmp_path, monkeypatch):
 
     monkeypatch.setattr(AdvReg, "loss", see)
     keys = {**TINY, "advreg_warmup": 0.5}
-    tiny.train_with_needs(tiny.task(data, {"name": "advreg", **keys}, epochs=4), data)
+    train_with_required(tiny.task(data, {"name": "advreg", **keys}, epochs=4), data)
     assert found == {1: {True}, 2: {True}, 3: {False}, 4: {False}}
 
 
@@ -108,7 +109,7 @@ def test_a_round_has_the_attacker_and_classifier_steps_of_its_keys(tmp_path, mon
     monkeypatch.setattr(AdvReg, "attack_loss", lambda self, *a: calls.append(1) or plain(self, *a))
     keys = {"advreg_attack_steps": 2, "advreg_classifier_steps": 3}
     task = tiny.task(data, {"name": "advreg", **keys})
-    tiny.train_with_needs(task, data)
+    train_with_required(task, data)
     steps = task.train.epochs * -(-len(task.train_rows) // task.train.batch_size)
     assert len(calls) == 2 * -(-steps // 3)
 
@@ -180,7 +181,7 @@ def test_training_is_algorithm_1_written_by_hand(tmp_path, monkeypatch):
     task = tiny.task(data, {"name": "advreg", **keys}, epochs=3, batch_size=20)
     monkeypatch.setattr(AdvReg, "make_parts", roused(AdvReg.make_parts))
     monkeypatch.setattr(AdvReg, "extras", lambda self, run: run.parts.state_dict())
-    result = tiny.train_with_needs(task, data)
+    result = train_with_required(task, data)
     classifier, attacker = by_hand(data, task)
     torch.testing.assert_close(result.weights, dict(classifier), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(result.extras, dict(attacker), rtol=1e-4, atol=1e-4)
@@ -204,7 +205,7 @@ def test_the_attacker_sees_the_classifier_without_dropout(tmp_path, monkeypatch)
     monkeypatch.setattr(AdvReg, "attack_loss", see)
     monkeypatch.setattr(AdvReg, "_train_attacker", expect)
     monkeypatch.setattr(AdvReg, "adapt", lambda self, net: nn.Sequential(net, nn.Dropout()))
-    tiny.train_with_needs(tiny.task(data, {"name": "advreg", **TINY}), data)
+    train_with_required(tiny.task(data, {"name": "advreg", **TINY}), data)
     torch.testing.assert_close(seen, expected)
 
 

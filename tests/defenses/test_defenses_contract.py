@@ -22,11 +22,15 @@ import torch
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from nonmember import fleet, optimizers, training
+from nonmember import optimizers
 from nonmember.compute import ComputeOptions
+from nonmember.data.prepared import Prepared
 from nonmember.defenses import defenses
-from nonmember.prepared import Prepared
-from nonmember.training import Task, Trained, restore
+from nonmember.task import Task
+from nonmember.training import fleet, train
+from nonmember.training.build import build_defense, build_model
+from nonmember.training.store import Store
+from nonmember.training.train import Trained, restore, train_with_required
 
 NAMES = defenses.names()
 CHANGES = {"loss", "step", "data", "model", "phases", "released predictor"}
@@ -86,7 +90,7 @@ def trained(places: dict[str, Prepared]) -> Any:
     @cache
     def make(name: str, seed: int = 0, place: str = "table") -> tuple[Task, Trained]:
         task = tiny.task(places[place], settings(name), seed=seed, **PLACES[place])
-        return task, tiny.train_with_needs(task, places[place])
+        return task, train_with_required(task, places[place])
 
     return make
 
@@ -96,7 +100,7 @@ def released(task: Task, result: Trained, data: Prepared) -> torch.Tensor:
     inputs, _ = data.take(np.arange(len(data.labels)))
     with torch.no_grad():
         logits = restore(task, result, data)(data.normalise(inputs))
-    return task.build_defense().release(logits.float(), result.extras)
+    return build_defense(task).release(logits.float(), result.extras)
 
 
 def assert_same(one: Trained, two: Trained) -> None:
@@ -132,7 +136,7 @@ def test_the_fleet_stores_exactly_what_train_makes(name, place, trained, places,
     """Same seed, same weights; saved, loaded and released predictions are equal."""
     data = places[place]
     task, direct = trained(name, place=place)
-    store = fleet.Store(tmp_path / "models")
+    store = Store(tmp_path / "models")
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
     (key,) = fleet.train_all([task], data.folder, store, options)
     loaded = store.get(key)
@@ -158,9 +162,9 @@ def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, ta
         return make(parts, options)
 
     monkeypatch.setattr(optimizers, "make_part_optimizer", spy)
-    result = tiny.train_with_needs(task, table)
-    training.seed_all(task.seed)
-    start = task.build_model(table.shape, table.classes)
+    result = train_with_required(task, table)
+    train.seed_all(task.seed)
+    start = build_model(task, table.shape, table.classes)
     for key, value in start.named_parameters():
         assert not torch.equal(value, result.weights[key]), key
     for parts, values in before:
@@ -181,7 +185,7 @@ def test_no_sample_outside_its_own_sets_is_ever_touched(name, place, model, plac
     inputs, labels = np.array(data.inputs), data.labels.copy()
     inputs[hidden], labels[hidden] = np.nan, (labels[hidden] + 1) % data.classes
     blind = dataclasses.replace(data, inputs=inputs, labels=labels)
-    assert_same(tiny.train_with_needs(task, data), tiny.train_with_needs(task, blind))
+    assert_same(train_with_required(task, data), train_with_required(task, blind))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -190,7 +194,7 @@ def test_trains_without_an_inference_set_unless_it_says_it_needs_one(name, table
     assert len(task.inference_rows) == 0
     if defenses.get(name).needs_inference:
         pytest.skip("needs an inference set, and says so")
-    assert_finite(tiny.train_with_needs(task, table))
+    assert_finite(train_with_required(task, table))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,8 +202,8 @@ def test_trains_images_through_batch_norm(name, trained, images):
     task, result = trained(name, place="images")
     assert_finite(result)
     assert torch.isfinite(released(task, result, images)).all()
-    training.seed_all(task.seed)
-    start = task.build_model(images.shape, images.classes)
+    train.seed_all(task.seed)
+    start = build_model(task, images.shape, images.classes)
     for key, value in start.named_parameters():
         assert not torch.equal(value, result.weights[key]), key
 
@@ -208,7 +212,7 @@ def test_trains_images_through_batch_norm(name, trained, images):
 def test_trains_vgg(name, large_images):
     """Nine million weights, dropout and biases before batch norm; one or two steps."""
     task = tiny.task(large_images, settings(name), net=VGG, batch_size=16, epochs=1, lr=0.01)
-    result = tiny.train_with_needs(task, large_images)
+    result = train_with_required(task, large_images)
     assert_finite(result)
 
 
@@ -218,7 +222,7 @@ def test_neutral_settings_are_plain_training_and_others_are_not(name, trained, t
     if neutral is None:
         pytest.skip("its test module gives no neutral settings")
     plain = trained("none")[1].weights
-    for key, value in tiny.train_with_needs(tiny.task(table, neutral), table).weights.items():
+    for key, value in train_with_required(tiny.task(table, neutral), table).weights.items():
         torch.testing.assert_close(value, plain[key], rtol=1e-4, atol=1e-6)
     moved = trained(name)[1].weights
     assert any(not torch.allclose(moved[key], plain[key], rtol=1e-3) for key in plain)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nonmember.defenses import CRL, Batch
 from nonmember.defenses.crl import cross_entropy_floor, shrink
-from nonmember.training import train
+from nonmember.training.train import train
 
 TINY = {"alpha_rce": 1.09, "alpha_rcl": 0.05}
 NEUTRAL = {"alpha_rce": 0.0, "tau_rce": 0.0, "lambda_rcl": 0.0}

@@ -7,10 +7,12 @@ import tiny
 import torch
 from pydantic import ValidationError
 
-from nonmember import fleet
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import Batch, Distillation
-from nonmember.training import train
+from nonmember.training import fleet
+from nonmember.training.build import build_defense, build_model
+from nonmember.training.store import Store
+from nonmember.training.train import train
 
 NEUTRAL = {"distill_alpha": 0.0}
 LABELS = torch.tensor([0, 2, 1])
@@ -43,7 +45,7 @@ def test_without_a_teacher_it_says_so():
 
 def test_the_teacher_is_the_undefended_model_and_is_trained_once(tmp_path):
     data = tiny.save(tmp_path / "data")
-    store = fleet.Store(tmp_path / "work" / "models")
+    store = Store(tmp_path / "work" / "models")
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
     hot = {"name": "distillation", "distill_temperature": 5.0}
     tasks = [tiny.task(data, {"name": "distillation"}), tiny.task(data, hot), tiny.task(data)]
@@ -64,7 +66,7 @@ def test_a_student_of_the_teacher_alone_comes_to_its_answers(tmp_path):
     x = data.normalise(data.take(task.train_rows)[0])
     answers = []
     for result in (teacher, student):
-        model = task.build_model(data.shape, data.classes)
+        model = build_model(task, data.shape, data.classes)
         model.load_state_dict(result.weights)
         answers.append(model.eval()(x).softmax(dim=1))
     assert (answers[0] - answers[1]).abs().mean() < 0.05
@@ -74,7 +76,7 @@ def test_the_teacher_sees_the_augmented_batch(tmp_path):
     """Answers given once for all rows would be those of other images."""
     data = tiny.save(tmp_path, (1, 8, 8), n=96)
     task = tiny.task(data, {"name": "distillation"}, augment="crop_flip")
-    defense, asked = task.build_defense(), []
+    defense, asked = build_defense(task), []
     teacher = train(tiny.task(data), data)
     real = Distillation._ask
 

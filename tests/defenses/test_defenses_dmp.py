@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from nonmember.defenses import DMP, Batch
 from nonmember.defenses.dmp import distil_loss, entropy
-from nonmember.fleet import fingerprint
-from nonmember.training import restore, train
+from nonmember.training import fingerprint
+from nonmember.training.train import restore, train, train_with_required
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_entropy_of_the_uniform_and_of_the_certain():
     assert found.tolist() == pytest.approx([math.log(3), 0], abs=1e-12)
 
 
-def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(table):
+def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(table, monkeypatch):
     task = tiny.task(table, {"name": "dmp", "dmp_share": 0.5})
     seen: list[Batch] = []
 
@@ -51,8 +51,8 @@ def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(t
             seen.append(batch)
             return super().loss(batch)
 
-    needs = {k: tiny.train_with_needs(t, table) for k, t in DMP().requires(task).items()}
-    object.__setattr__(task, "build_defense", lambda: Spy(dmp_share=0.5))
+    needs = {k: train_with_required(t, table) for k, t in DMP().requires(task).items()}
+    monkeypatch.setattr("nonmember.training.train.build_defense", lambda _: Spy(dmp_share=0.5))
     result = train(task, table, needs)
     inputs, labels = table.take(task.inference_rows)
     teacher_task = DMP().requires(task)["teacher"]
@@ -69,7 +69,7 @@ def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(t
 
 def test_training_is_a_loop_by_hand_over_samples_and_the_teachers_answers_to_them(table):
     task = tiny.task(table, {"name": "dmp", "dmp_share": 1.0, "dmp_temperature": 2.0})
-    needs = {k: tiny.train_with_needs(t, table) for k, t in DMP().requires(task).items()}
+    needs = {k: train_with_required(t, table) for k, t in DMP().requires(task).items()}
     result = train(task, table, needs)
     order = torch.Generator().manual_seed(task.seed)
     student, _, _ = tiny.start(task, table)
@@ -90,14 +90,14 @@ def test_training_is_a_loop_by_hand_over_samples_and_the_teachers_answers_to_the
 
 def test_the_teacher_is_the_undefended_model_itself(table):
     teacher = DMP().requires(tiny.task(table, {"name": "dmp"}))["teacher"]
-    assert fingerprint(teacher) == fingerprint(tiny.task(table))
+    assert fingerprint.of_task(teacher) == fingerprint.of_task(tiny.task(table))
     assert teacher.name == "tiny target: teacher"
 
 
 def test_the_student_starts_afresh_not_from_the_teacher(table):
     """With a learning rate of next to nothing it stays where an undefended training starts."""
     slow = tiny.task(table, {"name": "dmp"}, lr=1e-12)
-    student = tiny.train_with_needs(slow, table)
+    student = train_with_required(slow, table)
     model, _, _ = tiny.start(slow, table)
     for key, value in model.state_dict().items():
         torch.testing.assert_close(student.weights[key], value)

@@ -14,7 +14,7 @@ from torch import nn
 
 from nonmember.defenses import DPSGD
 from nonmember.defenses.dp_sgd import group_norms
-from nonmember.training import train
+from nonmember.training.train import train, train_with_required
 
 pytest.importorskip("opacus")
 
@@ -91,7 +91,7 @@ def test_without_noise_there_is_no_epsilon_and_shuffled_batches_say_if(table):
     assert "epsilon_if_poisson" in train(tiny.task(table, {"name": "dp_sgd", **keys}), table).facts
 
 
-def test_poisson_batches_have_the_expected_size_and_may_be_empty(table):
+def test_poisson_batches_have_the_expected_size_and_may_be_empty(table, monkeypatch):
     sizes: list[int] = []
 
     class Spy(DPSGD):
@@ -100,7 +100,7 @@ def test_poisson_batches_have_the_expected_size_and_may_be_empty(table):
             return super().update(run, rows)
 
     task = tiny.task(table, {"name": "dp_sgd"}, batch_size=1, epochs=20)
-    object.__setattr__(task, "build_defense", lambda: Spy())
+    monkeypatch.setattr("nonmember.training.train.build_defense", lambda _: Spy())
     train(task, table)
     assert 0 in sizes
     assert sum(sizes) / len(sizes) == pytest.approx(1, abs=0.15)
@@ -163,7 +163,7 @@ def test_half_precision_is_refused(table):
 def test_an_epoch_in_which_nobody_is_drawn_is_no_failure(tmp_path, monkeypatch):
     data = tiny.save(tmp_path)
     monkeypatch.setattr(DPSGD, "rows", lambda *_: [torch.empty(0, dtype=torch.int64)] * 2)
-    result = tiny.train_with_needs(tiny.task(data, {"name": "dp_sgd", "dp_noise": 1.0}), data)
+    result = train_with_required(tiny.task(data, {"name": "dp_sgd", "dp_noise": 1.0}), data)
     assert [row["loss"] for row in result.curve] == [0.0, 0.0]
 
 

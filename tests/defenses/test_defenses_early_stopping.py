@@ -8,10 +8,11 @@ import pytest
 import tiny
 import torch
 
+from nonmember.data.prepared import Prepared
 from nonmember.defenses import EarlyStopping
 from nonmember.defenses.early_stopping import at_epoch
-from nonmember.prepared import Prepared
-from nonmember.training import Task, Trained, restore, train
+from nonmember.task import Task
+from nonmember.training.train import Trained, restore, train
 
 NEUTRAL = {"stop_epoch": 0}
 TINY = {"stop_epoch": 0, "stop_validation": 0.25}

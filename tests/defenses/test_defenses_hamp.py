@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 from nonmember.defenses import HAMP, Batch
 from nonmember.defenses.hamp import label_entropy, random_inputs, top_probability
+from nonmember.training.build import build_defense
+from nonmember.training.train import train_with_required
 
 NEUTRAL = {"hamp_gamma": 0.0, "hamp_alpha": 0.0}
 
@@ -79,10 +81,10 @@ def test_the_same_query_gets_the_same_answer():
 def test_the_model_itself_can_be_released(tmp_path):
     data = tiny.save(tmp_path)
     task = tiny.task(data, {"name": "hamp", "hamp_release": False})
-    result = tiny.train_with_needs(task, data)
+    result = train_with_required(task, data)
     assert result.extras == {}
     logits = torch.randn(3, 3)
-    assert torch.equal(task.build_defense().release(logits, result.extras), logits)
+    assert torch.equal(build_defense(task).release(logits, result.extras), logits)
 
 
 def test_random_inputs_stay_in_range_and_whole_features_whole():

@@ -8,8 +8,9 @@ import pytest
 import tiny
 import torch
 
+from nonmember.data.batches import crop_flip
 from nonmember.defenses import _inference, loss_gap, mixup_mmd
-from nonmember.training import crop_flip
+from nonmember.training.train import train_with_required
 
 # Each with a penalty that acts and is too small to move a weight by itself.
 FAINT = {
@@ -48,7 +49,7 @@ def spied(request, monkeypatch) -> tuple[dict[str, Any], list[Any]]:
 @pytest.mark.parametrize("augment", ["none", "crop_flip"])
 def test_inference_samples_are_augmented_as_the_members_are(augment, spied, images):
     defense, passes = spied
-    tiny.train_with_needs(tiny.task(images, defense, augment=augment, **FEW), images)
+    train_with_required(tiny.task(images, defense, augment=augment, **FEW), images)
     assert passes
     for found, wanted in passes:
         assert torch.equal(found, wanted)
@@ -57,7 +58,7 @@ def test_inference_samples_are_augmented_as_the_members_are(augment, spied, imag
 def test_batch_norms_running_statistics_stay_those_of_the_members(spied, images):
     defense, passes = spied
     plain, result = (
-        tiny.train_with_needs(tiny.task(images, recipe, **FEW), images).weights
+        train_with_required(tiny.task(images, recipe, **FEW), images).weights
         for recipe in (None, defense)
     )
     assert passes

@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nonmember.training import train
+from nonmember.training.train import train
 
 NEUTRAL = {"l1_lambda": 0.0}
 TINY = {"l1_lambda": 0.01}

@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nonmember.training import train
+from nonmember.training.train import train
 
 NEUTRAL = {"l2_lambda": 0.0}
 TINY = {"l2_lambda": 0.05}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from nonmember.defenses import Batch, LossGap
-from nonmember.training import restore
+from nonmember.training.train import restore, train_with_required
 
 TINY = {"gap_lambda": 0.5}
 NEUTRAL = {"gap_lambda": 0.0}
@@ -60,7 +60,7 @@ def test_without_non_members_it_says_so():
 def test_loss_and_accuracy_of_both_sets_are_recorded(tmp_path):
     data = tiny.save(tmp_path)
     task = tiny.task(data, {"name": "loss_gap", **TINY})
-    result = tiny.train_with_needs(task, data)
+    result = train_with_required(task, data)
     wanted = {}
     for name, rows in {"members": task.train_rows, "inference": task.inference_rows}.items():
         inputs, labels = data.take(rows)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from nonmember.defenses import MemGuard
 from nonmember.defenses.memguard import _objective, _surrogate
+from nonmember.training.train import train_with_required
 
 TINY = {"memguard_epochs": 2, "memguard_steps": 20}
 CLASSES = 6
@@ -125,12 +126,12 @@ def test_the_objective_is_the_papers_sum(attacker, queries):
 
 def test_training_is_plain_and_the_surrogate_learns_from_members_and_inference_set(tmp_path):
     data = tiny.save(tmp_path)
-    plain = tiny.train_with_needs(tiny.task(data), data)
-    guarded = tiny.train_with_needs(tiny.task(data, {"name": "memguard", **TINY}), data)
+    plain = train_with_required(tiny.task(data), data)
+    guarded = train_with_required(tiny.task(data, {"name": "memguard", **TINY}), data)
     for key, value in plain.weights.items():
         assert torch.equal(value, guarded.weights[key])
     assert guarded.extras.keys() == _surrogate(data.classes).state_dict().keys()
     other = tiny.task(data, {"name": "memguard", **TINY})
     object.__setattr__(other, "inference_rows", other.inference_rows[:10])
-    moved = tiny.train_with_needs(other, data).extras
+    moved = train_with_required(other, data).extras
     assert any(not torch.equal(moved[k], v) for k, v in guarded.extras.items())

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from nonmember.defenses import Batch, MixupMMD
 from nonmember.defenses import mixup_mmd as module
 from nonmember.defenses.mixup_mmd import mmd2, mmd2_by_class
+from nonmember.training.train import train_with_required
 
 TINY = {"mmd_min_gap": 0.0}
 NEUTRAL = {"mixup_alpha": 0.0, "mmd_lambda": 0.0}
@@ -67,7 +68,7 @@ def spied(table, monkeypatch, **options):
     monkeypatch.setattr(MixupMMD, "_penalty", act)
     epochs_wanted = options.pop("epochs", 2)
     task = tiny.task(table, {"name": "mixup_mmd", **options}, epochs=epochs_wanted)
-    tiny.train_with_needs(task, table)
+    train_with_required(task, table)
     return losses, epochs
 
 
@@ -116,7 +117,7 @@ def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(t
     monkeypatch.setattr(module, "draw_like", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     keys = {"mixup_alpha": 0.0, "mmd_lambda": 4.0, "mmd_min_gap": 0.0}
     task = tiny.task(table, {"name": "mixup_mmd", **keys}, **{**tiny.ONE_STEP, "epochs": 3})
-    result = tiny.train_with_needs(task, table)
+    result = train_with_required(task, table)
     ((rows, _),) = drawn
     model, x, y = tiny.start(task, table)
     strangers = table.normalise(table.take(task.inference_rows[rows.numpy()])[0])

@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import nn
 
-from nonmember import fleet
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import PAST, Batch
 from nonmember.defenses import past as module
 from nonmember.defenses._inference import draw
 from nonmember.defenses.past import layers, sensitivity, shrink
+from nonmember.training import fleet
+from nonmember.training.build import build_defense, build_model
+from nonmember.training.store import Store
+from nonmember.training.train import train_with_required
 
 TINY = {"past_lambda": 0.01, "past_epochs": 2}
 
@@ -29,7 +32,7 @@ def table(tmp_path_factory):
 
 def tuned(table, **options):
     task = tiny.task(table, {"name": "past", **TINY, **options})
-    return task, tiny.train_with_needs(task, table)
+    return task, train_with_required(task, table)
 
 
 def test_sensitivity_is_eq_3_within_a_layer():
@@ -57,11 +60,11 @@ def test_one_step_is_the_gradient_of_the_transcribed_objective(table, norm, monk
     alpha, strength, lr = 1.5, 0.02, 0.05
     options = {"past_alpha": alpha, "past_lambda": strength, "past_norm": norm, "past_lr": lr}
     task = tiny.task(table, {"name": "past", **options, "past_epochs": 1}, **tiny.ONE_STEP)
-    needs = {name: tiny.train_with_needs(t, table) for name, t in _requires(task).items()}
+    needs = {name: train_with_required(t, table) for name, t in _requires(task).items()}
     drawn: list[torch.Tensor] = []
     monkeypatch.setattr(module, "draw", lambda run, n: drawn.append(draw(run, n)) or drawn[-1])
     result = module_train(task, table, needs)
-    model = task.build_model(table.shape, table.classes)
+    model = build_model(task, table.shape, table.classes)
     model.load_state_dict(needs["base"].weights)
     x, y = table.take(task.train_rows)
     ox, oy = table.take(task.inference_rows[drawn[0].numpy()])
@@ -80,11 +83,11 @@ def test_one_step_is_the_gradient_of_the_transcribed_objective(table, norm, monk
 
 
 def _requires(task):
-    return task.build_defense().requires(task)
+    return build_defense(task).requires(task)
 
 
 def module_train(task, table, needs):
-    from nonmember.training import train
+    from nonmember.training.train import train
 
     return train(task, table, needs)
 
@@ -92,10 +95,10 @@ def module_train(task, table, needs):
 def by_hand(table, task, strength):
     """Tuning by cross-entropy and strength · Σ|θ|, all epochs: from the base's weights, cosine
     from past_lr to 0, the momentum and batch size of `train`, its order of the data."""
-    o, keys = task.train, task.build_defense().options
+    o, keys = task.train, build_defense(task).options
     order = torch.Generator().manual_seed(task.seed)
     model, x, y = tiny.start(task, table)
-    model.load_state_dict(tiny.train_with_needs(_requires(task)["base"], table).weights)
+    model.load_state_dict(train_with_required(_requires(task)["base"], table).weights)
     optimizer = torch.optim.SGD(model.parameters(), keys.past_lr, o.momentum)
     for epoch in range(keys.past_epochs):
         lr = keys.past_lr * (1 + math.cos(math.pi * epoch / keys.past_epochs)) / 2
@@ -153,7 +156,7 @@ def test_the_proximal_step_makes_exact_zeros_and_stays_finite_where_the_gradient
 
 
 def test_tuning_the_undefended_model_uses_the_one_the_store_has(table, tmp_path):
-    store = fleet.Store(tmp_path)
+    store = Store(tmp_path)
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
     fleet.train_all([tiny.task(table)], table.folder, store, options)
     before = set(tmp_path.glob("*.safetensors"))
@@ -164,7 +167,7 @@ def test_tuning_the_undefended_model_uses_the_one_the_store_has(table, tmp_path)
 def test_it_runs_on_top_of_another_defense_with_that_defenses_settings(table):
     base = {"name": "relaxloss", "relax_alpha": 1.09}
     task, result = tuned(table, past_base=base)
-    assert task.build_defense().requires(task)["base"].defense == base
+    assert build_defense(task).requires(task)["base"].defense == base
     plain = tuned(table)[1]
     assert any(not torch.equal(plain.weights[k], v) for k, v in result.weights.items())
     assert set(result.facts) == {"loss_gap_before", "loss_gap_after"}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nonmember.training import train
+from nonmember.training.train import train
 
 NEUTRAL = {"sam_rho": 0.0}
 RESNET = {"name": "resnet20"}

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from nonmember import fleet
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import SELENA, Batch
 from nonmember.defenses.selena import left_out
-from nonmember.training import restore, train
+from nonmember.training import fleet
+from nonmember.training.build import build_defense
+from nonmember.training.store import Store
+from nonmember.training.train import restore, train, train_with_required
 
 TINY = {"selena_models": 3, "selena_left_out": 1}
 
@@ -32,10 +34,10 @@ def test_each_member_is_left_out_of_exactly_l_models_and_every_model_gets_its_sh
     assert (unseen != left_out(4, 2000, 25, 10)).any()
 
 
-def test_members_are_answered_by_sub_models_that_never_saw_them(table):
+def test_members_are_answered_by_sub_models_that_never_saw_them(table, monkeypatch):
     task = tiny.task(table, {"name": "selena", "selena_models": 5, "selena_left_out": 2})
-    needed = task.build_defense().requires(task)
-    needs = {name: tiny.train_with_needs(t, table) for name, t in needed.items()}
+    needed = build_defense(task).requires(task)
+    needs = {name: train_with_required(t, table) for name, t in needed.items()}
     seen: list[Batch] = []
 
     class Spy(SELENA):
@@ -43,8 +45,8 @@ def test_members_are_answered_by_sub_models_that_never_saw_them(table):
             seen.append(batch)
             return super().loss(batch)
 
-    options = task.build_defense().options
-    object.__setattr__(task, "build_defense", lambda: Spy(options))
+    options = build_defense(task).options
+    monkeypatch.setattr("nonmember.training.train.build_defense", lambda _: Spy(options))
     train(task, table, needs)
     inputs, _ = table.take(task.train_rows)
     expected = torch.zeros(len(inputs), table.classes)
@@ -64,7 +66,7 @@ def test_members_are_answered_by_sub_models_that_never_saw_them(table):
 
 def test_sub_models_are_named_seeded_and_undefended(table):
     task = tiny.task(table, {"name": "selena"})
-    needed = task.build_defense().requires(task)
+    needed = build_defense(task).requires(task)
     assert len(needed) == 25
     assert needed["sub-model 7"].name == "tiny target: sub-model 7"
     assert {t.defense["name"] for t in needed.values()} == {"none"}
@@ -75,9 +77,9 @@ def test_sub_models_are_named_seeded_and_undefended(table):
 
 def test_finished_sub_models_are_kept_and_not_trained_again(table, tmp_path, monkeypatch):
     task = tiny.task(table, {"name": "selena", **TINY})
-    store = fleet.Store(tmp_path)
+    store = Store(tmp_path)
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
-    needed = list(task.build_defense().requires(task).values())
+    needed = list(build_defense(task).requires(task).values())
     fleet.train_all(needed[:2], table.folder, store, options)
     trained: list[str] = []
     real = fleet.train

@@ -4,7 +4,7 @@ import tiny
 import torch
 from test_defenses_sam import assert_one_step
 
-from nonmember.training import train
+from nonmember.training.train import train
 
 NEUTRAL = {"sharp_lam": 0.0}
 TINY = {"sharp_rho": 0.1}

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from test_defenses_sam import assert_one_step
 
 from nonmember.defenses import SharpReg
-from nonmember.training import train
+from nonmember.training.train import train
 
 NEUTRAL = {"sharpreg_lam": 0.0, "sharpreg_gamma": 0.0}
 TINY = {"sharpreg_rho": 0.1}

@@ -6,8 +6,8 @@ import pytest
 import tiny
 import torch
 
-from nonmember.prepared import Prepared
-from nonmember.training import Trained, train
+from nonmember.data.prepared import Prepared
+from nonmember.training.train import Trained, train
 
 NEUTRAL = {"swa_start": 1.0}
 TINY = {"swa_start": 0.0}

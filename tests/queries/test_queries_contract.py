@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from queries_toys import FORMS, linear, make, pick
 
+from nonmember.extraction.signals import SIGNALS
 from nonmember.queries import queries
 from nonmember.settings import Settings
-from nonmember.signals import SIGNALS
 
 CASES = [
     (name, form)

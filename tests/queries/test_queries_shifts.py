@@ -7,8 +7,8 @@ import pytest
 import torch
 from queries_toys import linear, make
 
+from nonmember.data.batches import crop_flip
 from nonmember.queries import Samples, queries
-from nonmember.training import crop_flip
 
 
 @pytest.mark.parametrize("form", ["bytes", "images"])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from nonmember import files, prepared, splits
+from nonmember import files
+from nonmember.data import prepared, splits
 from stages import split
 
 

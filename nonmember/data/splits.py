@@ -1,0 +1,255 @@
+"""Who is a member of what: pure functions of (labels, scheme, seed, shadow index).
+
+Every scheme cuts the data into equal sets. The first ones belong to the target (train, test and,
+where there is one, inference); the rest are the attacker's, and each shadow redraws its own sets
+from their union, as a function of (seed, i) alone: growing the number of shadows keeps the first.
+
+| scheme      | sets | target            | shadows                          | paper               |
+| `crl`       | 4    | train, test       | redraw train, test from 2 sets   | CRL, appendix       |
+| `relaxloss` | 5    | train, test, inf. | redraw train, test from 2 sets   | RelaxLoss, sect. 5  |
+| `past`      | 6    | train, test, inf. | redraw all three from 3 sets     | PAST, sect. 4       |
+
+Under `relaxloss` the fifth set is the inference set of the target and of the shadows. Under `crl`
+there is none, unless `inference_share` keeps a part of each training set for it.
+
+That is `shadows.assignment: split`: no shadow sees what the target is evaluated on. `random_half`
+gives each shadow half of the target's members and non-members instead, as the online attacks need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from nonmember import files
+from nonmember.data.canaries import Canaries
+from nonmember.settings import Settings
+
+SCHEMES = {"crl": 4, "relaxloss": 5, "past": 6}
+
+
+class SplitOptions(Settings):
+    """The `split` section of params.yaml."""
+
+    scheme: Literal["crl", "relaxloss", "past"] = Field("past", description="who draws from what")
+    size: int | None = Field(None, ge=2, description="samples a set; null: as many as there are")
+    stratified: bool = Field(True, description="the same share of every class in every set")
+    inference_share: float = Field(
+        0.0, ge=0, lt=1, description="crl only: share of a training set kept as inference set"
+    )
+
+    canaries: float = Field(
+        0.0, ge=0, le=0.5, description="share of the target's members with a wrong label"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitOptions:
+        if self.inference_share > 0 and self.scheme != "crl":
+            raise ValueError(
+                f"split.inference_share: must be 0 with scheme {self.scheme}, which has an "
+                f"inference set of its own, found {self.inference_share}"
+            )
+        return self
+
+    @property
+    def has_inference(self) -> bool:
+        """Whether a defense finds non-members it may use."""
+        return self.scheme != "crl" or self.inference_share > 0
+
+    def members(self, size: int) -> int:
+        """Samples of a training set of `size` that are trained on, not kept for inference."""
+        return round(size * (1 - self.inference_share))
+
+    def canary_count(self, members: int) -> int:
+        """Canaries among so many members; ValueError unless two or more, and two others, are left
+        (half of each serves to choose, half to bound epsilon)."""
+        count = round(self.canaries * members)
+        if self.canaries > 0 and not 2 <= count <= members - 2:
+            raise ValueError(
+                f"split.canaries: {self.canaries} of {members} members is {count}; must be two or "
+                "more and leave two, or 0"
+            )
+        return count
+
+    def set_size(self, n: int) -> int:
+        """Samples in each set when the data has `n`; ValueError if they do not fit."""
+        sets = SCHEMES[self.scheme]
+        size = n // sets if self.size is None else self.size
+        if size * sets > n or size < 2:
+            size = max(size, 2)
+            hint = f"set it to {n // sets} or less" if n >= 2 * sets else "use a larger data set"
+            raise ValueError(
+                f"split.size: scheme {self.scheme} needs {sets} sets of {size}, {sets * size} "
+                f"samples, the data has {n}; {hint}"
+            )
+        if self.inference_share > 0 and not 0 < self.members(size) < size:
+            raise ValueError(
+                f"split.inference_share: {self.inference_share} of a training set of {size} leaves "
+                "the members or the inference set empty"
+            )
+        return size
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the prepared data that one model trains on, is tested on, or may look at.
+
+    train, test, inference: sorted (k,) int64, pairwise disjoint; inference may be empty.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    inference: np.ndarray
+
+    def __post_init__(self) -> None:
+        rows = np.concatenate([self.train, self.test, self.inference])
+        if len(np.unique(rows)) != len(rows):
+            raise AssertionError("train, test and inference rows must be disjoint")
+
+
+def check_apart(target: Rows, shadows: Sequence[Rows]) -> None:
+    """AssertionError if a shadow has trained on, or is tested on, what the target is judged by."""
+    judged = np.concatenate([target.train, target.test])
+    for number, rows in enumerate(shadows):
+        if np.isin(np.concatenate([rows.train, rows.test]), judged).any():
+            raise AssertionError(f"shadow {number} has rows that the target is evaluated on")
+
+
+def evenly(n: int, count: int) -> np.ndarray:
+    """`count` of the positions 0 … n − 1, sorted, as evenly apart as whole numbers allow."""
+    return np.arange(count) * n // max(count, 1)
+
+
+def deal(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    sets: int,
+    size: int,
+    stratified: bool,
+    rng: np.random.Generator,
+) -> list[np.ndarray]:
+    """`sets` disjoint random sets of `size` rows each.
+
+    Stratified: the shuffled rows are sorted by class and every so-manieth goes to a set, so the
+    count of a class differs by at most one between sets, and from its share of the data by less
+    than one. ValueError if there are too few rows.
+    """
+    if sets * size > len(rows):
+        raise ValueError(f"cannot deal {sets} sets of {size} from {len(rows)} rows")
+    rows = rng.permutation(rows)
+    if stratified:
+        rows = rows[np.argsort(labels[rows], kind="stable")]
+        rows = np.roll(rows, rng.integers(len(rows)))  # a lone row must not know its set
+    chosen = rows[evenly(len(rows), sets * size)]
+    return [chosen[k::sets] for k in range(sets)]
+
+
+def _rows(piles: list[np.ndarray], inference: np.ndarray | None, kept: int) -> Rows:
+    """kept: members to keep of a training set; the others become its inference set."""
+    train, test, *rest = piles
+    if inference is None:
+        inference = rest[0] if rest else np.empty(0, np.int64)
+    if kept < len(train):
+        inside = np.isin(np.arange(len(train)), evenly(len(train), kept))
+        train, inference = train[inside], train[~inside]
+    return Rows(np.sort(train), np.sort(test), np.sort(inference))
+
+
+def _base(labels: np.ndarray, options: SplitOptions, seed: int) -> list[np.ndarray]:
+    size = options.set_size(len(labels))
+    rng = np.random.default_rng([seed, 0])
+    every = np.arange(len(labels))
+    return deal(every, labels, SCHEMES[options.scheme], size, options.stratified, rng)
+
+
+def target_rows(labels: np.ndarray, options: SplitOptions, seed: int) -> Rows:
+    """The target's rows. labels: (n,) int64. ValueError if the sets do not fit the data."""
+    piles = _base(labels, options, seed)
+    if options.scheme == "crl":
+        return _rows(piles[:2], None, options.members(len(piles[0])))
+    if options.scheme == "relaxloss":
+        return _rows(piles[:2], piles[4], len(piles[0]))
+    return _rows(piles[:3], None, len(piles[0]))
+
+
+def shadow_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
+    """Shadow `i`'s rows, disjoint from the target's train and test rows.
+
+    A function of (labels, options, seed, i): independent of how many shadows there are.
+    """
+    piles = _base(labels, options, seed)
+    rng = np.random.default_rng([seed, 1, i])
+    shared = piles[4] if options.scheme == "relaxloss" else None
+    own = {"crl": piles[2:4], "relaxloss": piles[2:4], "past": piles[3:6]}[options.scheme]
+    pool = np.sort(np.concatenate(own))
+    redrawn = deal(pool, labels, len(own), len(own[0]), options.stratified, rng)
+    return _rows(redrawn, shared, options.members(len(own[0])))
+
+
+def half_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
+    """Shadow `i`'s rows when it sees a random half of the target's members and non-members.
+
+    The pool is what the target is evaluated on, so a shadow trains on as many samples as the
+    target does. Shadows 2k and 2k + 1 split it between them: of any even number of shadows exactly
+    half saw a given sample (Carlini et al. 2022, sect. VI). Inference sets are the attacker's.
+    """
+    target, piles = target_rows(labels, options, seed), _base(labels, options, seed)
+    rng = np.random.default_rng([seed, 2, i // 2])
+    pool = np.sort(np.concatenate([target.train, target.test]))
+    halves = deal(pool, labels, 2, len(pool) // 2, options.stratified, rng)
+    if options.scheme == "relaxloss":
+        inference = piles[4]
+    else:
+        others = np.sort(np.concatenate(piles[2 if options.scheme == "crl" else 3 :]))
+        rng = np.random.default_rng([seed, 3, i])
+        [inference] = deal(others, labels, 1, len(target.inference), options.stratified, rng)
+    train, test = halves if i % 2 == 0 else halves[::-1]
+    return Rows(np.sort(train), np.sort(test), np.sort(inference))
+
+
+def draw_canaries(labels: np.ndarray, options: SplitOptions, seed: int) -> Canaries:
+    """Wrong labels for a share of the target's members and for as many of its non-members.
+
+    The wrong class is any other, all equally likely. ValueError if the share rounds to no member.
+    """
+    if options.canaries == 0:
+        return Canaries.none()
+    target, rng = target_rows(labels, options, seed), np.random.default_rng([seed, 4])
+    count = options.canary_count(len(target.train))
+    parts = [rng.choice(part, count, replace=False) for part in (target.train, target.test)]
+    rows = np.sort(np.concatenate(parts))
+    classes = int(labels.max()) + 1
+    wrong = (labels[rows] + rng.integers(1, classes, len(rows))) % classes
+    return Canaries(rows, wrong.astype(np.int64))
+
+
+def count_duplicates(inputs: np.ndarray, members: np.ndarray, non_members: np.ndarray) -> int:
+    """How many non-member rows are, byte for byte, the same input as some member row."""
+    seen = {inputs[row].tobytes() for row in members}
+    return sum(inputs[row].tobytes() in seen for row in non_members)
+
+
+def save_rows(path: str | Path, models: Mapping[str, Rows]) -> None:
+    """Named rows in one `.npz`, with keys such as `003.train`."""
+    files.write_arrays(
+        path,
+        {
+            f"{name}.{part}": getattr(rows, part)
+            for name, rows in models.items()
+            for part in ("train", "test", "inference")
+        },
+    )
+
+
+def load_rows(path: str | Path) -> list[Rows]:
+    """The rows that `save_rows` wrote, in its order."""
+    arrays = files.read_arrays(path)
+    names = dict.fromkeys(key.rpartition(".")[0] for key in arrays)
+    return [
+        Rows(arrays[f"{n}.train"], arrays[f"{n}.test"], arrays[f"{n}.inference"]) for n in names
+    ]

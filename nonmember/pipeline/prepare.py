@@ -1,0 +1,18 @@
+"""Read, make or download the data set that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nonmember import files
+from nonmember.data import prepared
+from nonmember.datasets import datasets
+
+
+def prepare(place: Path) -> None:
+    """data/config/dataset.json, and the path it names -> data/prepared, all under `place`."""
+    options = files.read_json(place / "data/config/dataset.json")
+    name, path = options.pop("name"), Path(options.pop("path"))
+    arrays = datasets.get(name)(**options).load(path)
+    prepared.save(arrays, name, place / "data/prepared")
+    print(f"{name}: {len(arrays.labels)} samples, {len(arrays.class_names)} classes")

@@ -1,0 +1,35 @@
+"""Who is a member of what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nonmember import files
+from nonmember.data import prepared, splits
+
+
+def split(place: Path) -> None:
+    """data/config/{split,shadows}.json and data/prepared -> data/split, all under `place`."""
+    options = files.read_json(place / "data/config/split.json")
+    attacker = files.read_json(place / "data/config/shadows.json")
+    draw = {"split": splits.shadow_rows, "random_half": splits.half_rows}[attacker["assignment"]]
+    data, seed = prepared.load(place / "data/prepared"), options.pop("seed")
+    scheme = splits.SplitOptions(**options)
+    target = splits.target_rows(data.labels, scheme, seed)
+    shadows = [draw(data.labels, scheme, seed, i) for i in range(attacker["count"])]
+    if attacker["assignment"] == "split":
+        splits.check_apart(target, shadows)
+    canaries = splits.draw_canaries(data.labels, scheme, seed)
+    folder = place / "data/split"
+    splits.save_rows(folder / "target.npz", {"target": target})
+    splits.save_rows(folder / "shadows.npz", {f"{i:03d}": rows for i, rows in enumerate(shadows)})
+    canaries.save(folder / "canaries.npz")
+    duplicates = splits.count_duplicates(data.inputs, target.train, target.test)
+    sizes = {part: len(getattr(target, part)) for part in ("train", "test", "inference")}
+    report = {**sizes, "canaries": len(canaries.rows), "duplicates": duplicates}
+    files.write_json(folder / "report.json", report)
+    print(f"each model: {sizes['train']} members, {sizes['test']} non-members")
+    if len(canaries.rows):
+        print(f"{len(canaries.rows)} of the target's are canaries, with a wrong label")
+    if duplicates:
+        print(f"{duplicates} non-members are exact copies of a member")

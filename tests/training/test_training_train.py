@@ -1,0 +1,261 @@
+"""One training: learning rates, batches, augmentation, precision, and a hand-written twin."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+
+from nonmember.data.batches import batches, crop_flip
+from nonmember.data.prepared import Prepared
+from nonmember.defenses import Defense
+from nonmember.task import TrainOptions
+from nonmember.training.build import build_model
+from nonmember.training.run import Run
+from nonmember.training.train import restore, train
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return tiny.save(tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return tiny.save(tmp_path_factory.mktemp("images"), (2, 6, 5), n=96)
+
+
+def test_learning_rates_by_first_epoch():
+    options = TrainOptions(lr={0: 0.1, 3: 0.02, 5: 0.004}, epochs=7)
+    assert [options.lr_at(e) for e in range(7)] == [0.1, 0.1, 0.1, 0.02, 0.02, 0.004, 0.004]
+    assert TrainOptions(lr=0.3).lr_at(99) == 0.3
+
+
+def test_cosine_is_torchs():
+    options = TrainOptions(lr=0.2, schedule="cosine", epochs=9)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    twin = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=9)
+    for epoch in range(9):
+        assert options.lr_at(epoch) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        twin.step()
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"lr": 0.0}, "lr"),
+        ({"lr": {0: 0.1, 5: -0.1}}, "starts at 0"),
+        ({"lr": {1: 0.1}}, "starts at 0"),
+        ({"lr": {}}, "starts at 0"),
+        ({"lr": {0: 0.1}, "schedule": "cosine"}, r"train\.schedule: cosine needs a single number"),
+        ({"nesterov": True, "momentum": 0.0}, r"train\.nesterov: needs train\.momentum"),
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"optimizer": "rmsprop"}, "optimizer"),
+    ],
+    ids=str,
+)
+def test_bad_training_settings_are_refused_by_name(bad, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainOptions(**bad)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 2]), (5, 8, [5])],
+)
+def test_a_last_batch_of_one_joins_its_neighbour(n, size, sizes):
+    order = torch.randperm(n)
+    pieces = batches(order, size)
+    assert [len(piece) for piece in pieces] == sizes
+    assert torch.equal(torch.cat(pieces), order)
+
+
+def slow_crop_flip(images: torch.Tensor, generator: torch.Generator, pad: int) -> torch.Tensor:
+    """Sample by sample, from the same draws."""
+    n, _, height, width = images.shape
+    corner = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=generator)[:, :, 0].tolist()
+    flipped = torch.randint(0, 2, (n, 1), generator=generator)[:, 0].tolist()
+    out = []
+    for image, top, left, flip in zip(images, *corner, flipped, strict=True):
+        big = F.pad(image, (pad, pad, pad, pad))[:, top : top + height, left : left + width]
+        out.append(big.flip(2) if flip else big)
+    return torch.stack(out)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("pad", [1, 4])
+def test_crop_flip_is_its_slow_twin_on_images_that_are_not_square(dtype, pad):
+    images = torch.randint(1, 255, (40, 3, 7, 5)).to(dtype)
+    one = crop_flip(images, torch.Generator().manual_seed(5), pad)
+    two = slow_crop_flip(images, torch.Generator().manual_seed(5), pad)
+    assert one.dtype == dtype
+    assert torch.equal(one, two)
+
+
+def test_crop_flip_draws_for_each_sample_and_reaches_every_place():
+    image = torch.arange(1, 36).reshape(1, 1, 7, 5).float().expand(4000, 1, 7, 5)
+    seen = crop_flip(image, torch.Generator().manual_seed(0), pad=1).unique(dim=0)
+    assert len(seen) == 3 * 3 * 2  # top × left × flip
+
+
+def by_hand(data: Prepared, **options: Any) -> dict[str, torch.Tensor]:
+    """Undefended training written out, without the package's loop, optimiser or schedule."""
+    task = tiny.task(data, **options)
+    o = task.train
+    torch.manual_seed(task.seed)
+    order = torch.Generator().manual_seed(task.seed)
+    model = build_model(task, data.shape, data.classes)
+    x, y = data.take(task.train_rows)
+    x = (x - 0.1) / 1.2
+    velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for epoch in range(o.epochs):
+        for rows in torch.randperm(len(y), generator=order).split(o.batch_size):
+            model.zero_grad()
+            F.cross_entropy(model(x[rows]), y[rows]).backward()
+            with torch.no_grad():
+                for name, p in model.named_parameters():
+                    velocity[name] = o.momentum * velocity[name] + p.grad + o.weight_decay * p
+                    ahead = p.grad + o.weight_decay * p + o.momentum * velocity[name]
+                    p -= o.lr_at(epoch) * (ahead if o.nesterov else velocity[name])
+    return model.state_dict()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weight_decay": 0.01},
+        {"momentum": 0.0, "lr": {0: 0.2, 1: 0.05}},
+        {"nesterov": True, "schedule": "cosine", "epochs": 3},
+    ],
+    ids=str,
+)
+def test_plain_training_is_a_loop_written_by_hand(table, options):
+    trained = train(tiny.task(table, **options), table)
+    for name, value in by_hand(table, **options).items():
+        torch.testing.assert_close(trained.weights[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_it_learns_and_the_curve_says_so(table):
+    trained = train(tiny.task(table, epochs=30, lr={0: 0.05, 20: 0.005}), table)
+    first, last = trained.curve[0], trained.curve[-1]
+    assert [row["epoch"] for row in trained.curve] == list(range(1, 31))
+    assert (first["lr"], last["lr"]) == (0.05, 0.005)
+    assert last["loss"] < 0.3 < first["loss"]
+    assert last["accuracy"] > 0.9
+
+
+def test_adam_trains_and_differs(table):
+    task = tiny.task(table, optimizer="adam", lr=0.01, epochs=20)
+    assert train(task, table).curve[-1]["accuracy"] > 0.9
+
+
+def test_training_leaves_the_callers_random_numbers_alone(table):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    train(tiny.task(table), table)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(images):
+    net = {"name": "resnet20"}
+    curves = {}
+    for precision in ("fp32", "bf16"):
+        task = tiny.task(images, net=net, precision=precision, batch_size=16, lr=0.01)
+        trained = train(task, images)
+        assert all(v.dtype in (torch.float32, torch.int64) for v in trained.weights.values())
+        curves[precision] = trained.curve[-1]["loss"]
+    assert curves["bf16"] == pytest.approx(curves["fp32"], rel=0.1)
+    assert curves["bf16"] != curves["fp32"]
+
+
+def test_augmentation_draws_anew_each_epoch_and_only_in_training(images):
+    plain = train(tiny.task(images, net=tiny.MLP), images)
+    task = tiny.task(images, net=tiny.MLP, augment="crop_flip")
+    augmented = train(task, images)
+    key = "1.weight"
+    assert not torch.allclose(plain.weights[key], augmented.weights[key])
+    model = restore(task, augmented, images)
+    x = images.normalise(images.take(np.arange(5))[0])
+    assert not model.training
+    assert torch.equal(model(x), model(x))
+
+
+def test_a_loss_that_explodes_stops_the_training_and_names_model_and_key(table):
+    task = tiny.task(table, lr=1e30, epochs=5)
+    with pytest.raises(FloatingPointError, match=r"tiny target: the loss became .*train\.lr"):
+        train(task, table)
+
+
+def test_progress_hears_of_every_epoch(table):
+    heard: list[tuple[int, int]] = []
+    train(tiny.task(table, epochs=3), table, progress=lambda e, n, *_: heard.append((e, n)))
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_rows_order_and_name_of_a_task(table, tmp_path: Path):
+    """The name is for people; the rows decide what is learned."""
+    task = tiny.task(table)
+    same = train(dataclasses.replace(task, name="another"), table).weights
+    other = train(dataclasses.replace(task, train_rows=task.inference_rows), table).weights
+    weights = train(task, table).weights
+    assert all(torch.equal(weights[k], same[k]) for k in weights)
+    assert any(not torch.equal(weights[k], other[k]) for k in weights)
+
+
+def test_a_defense_that_these_data_do_not_allow_is_refused(tmp_path):
+    """`config` has seen the data once; the file may have changed since."""
+    data = tiny.save(tmp_path)  # three classes: no cross-entropy of a guess is above log 3
+    task = tiny.task(data, {"name": "crl", "alpha_rce": 1.2})
+    with pytest.raises(ValueError, match=r"defense\.alpha_rce: must be between"):
+        train(task, data)
+
+
+class Watching(Defense):
+    """Notes what a training runs under."""
+
+    def start(self, run: Run, required: Any) -> None:
+        self.seen = (
+            torch.backends.cudnn.enabled,
+            torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+        )
+
+
+def test_a_training_keeps_cudnn_and_has_it_be_exact(table, monkeypatch):
+    """torch's context manager turns cuDNN off unless it is told not to."""
+    defense = Watching()
+    monkeypatch.setattr("nonmember.training.train.build_defense", lambda _: defense)
+    before = torch.backends.cudnn.allow_tf32
+    train(tiny.task(table), table)
+    assert defense.seen == (torch.backends.cudnn.enabled, True, False, False)
+    assert defense.seen[0]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_the_cpu_wakes_no_gpu(table, monkeypatch):
+    """Each worker would otherwise open a context on every card."""
+    asked = []
+    real = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: asked.append(devices) or real([]))
+    trained = train(tiny.task(table), table)
+    restore(tiny.task(table), trained, table)
+    assert asked == [[], []]
+
+
+def test_weights_that_the_last_step_ruins_are_refused(table):
+    """The loss of a step is taken before it."""
+    task = tiny.task(table, lr=1e38, epochs=1, batch_size=len(tiny.task(table).train_rows))
+    with pytest.raises(FloatingPointError, match=r"infinite or NaN.*lower train\.lr"):
+        train(task, table)
