@@ -10,14 +10,15 @@ from nonmember.settings import Settings
 
 
 class Architecture:
-    """One family of models. A subclass sets `Options` and overrides `build`.
+    """One family of models. A subclass overrides `build`.
 
+    Its settings are a class `Options`, declared as its own by `options: Options`.
     The model returns logits (batch, classes) and ends in a linear layer, whose input is the
     feature (see nonmember.features).
     """
 
     Options: ClassVar[type[Settings]] = Settings
-    options: Any
+    options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)

@@ -28,6 +28,8 @@ class MLP(Architecture):
         )
         activation: Literal["relu", "tanh"] = Field("relu", description="after each hidden layer")
 
+    options: Options
+
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         """See Architecture.build."""
         activation = _ACTIVATIONS[self.options.activation]

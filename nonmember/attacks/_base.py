@@ -14,6 +14,7 @@ from nonmember.settings import Settings
 class Attack:
     """One membership inference attack.
 
+    Its settings are a class `Options`, declared as its own by `options: Options`.
     A subclass overrides `score` and, if it learns from the attacker's own models, `fit`. `needs`
     names the signals it reads of one forward or backward pass (see extraction/signals.py),
     `queries` those that take more (see nonmember/queries), `min_shadows` the number of shadows
@@ -25,7 +26,7 @@ class Attack:
     Options: ClassVar[type[Settings]] = Settings
     needs: ClassVar[tuple[str, ...]] = ("logits",)
     min_shadows: ClassVar[int] = 1
-    options: Any
+    options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)

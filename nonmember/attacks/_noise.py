@@ -30,6 +30,7 @@ class _NoiseAttack(Attack):
     """Score = one number of the level at which that number tells the shadows' members best."""
 
     Options = NoiseOptions
+    options: NoiseOptions
     half: ClassVar[int]  # 0: shares answered right, 1: shares with a larger loss
 
     def queries(self) -> dict[str, dict[str, Any]]:

@@ -41,6 +41,8 @@ class Augmentation(Attack):
             1, ge=1, description="rotations: also moved by this many pixels, down plus across"
         )
 
+    options: Options
+
     def queries(self) -> dict[str, dict[str, Any]]:
         """The query that `augmentation_kind` names."""
         if self.options.augmentation_kind == "shifts":

@@ -46,6 +46,8 @@ class Combined(Attack):
         combined_trees: int = Field(80, ge=1, description="trees, one after the other")
         combined_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
 
+    options: Options
+
     def check(self, assignment: str = "split") -> list[str]:
         """Online, some shadows must have seen the sample."""
         return online_needs("combined_mode", self.options.combined_mode, assignment)

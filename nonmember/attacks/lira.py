@@ -35,6 +35,8 @@ class LikelihoodRatio(Attack):
             "fixed", description="one variance for all samples (paper: below 64 models) or one each"
         )
 
+    options: Options
+
     def check(self, assignment: str = "split") -> list[str]:
         """Online, some shadows must have seen the sample."""
         return online_needs("lira_mode", self.options.lira_mode, assignment)

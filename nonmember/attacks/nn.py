@@ -49,6 +49,8 @@ class NeuralNetwork(Attack):
         nn_weight_decay: float = Field(5e-4, ge=0, description="weight decay of the attack net")
         nn_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the two label forms")
 
+    options: Options
+
     def fit(self, known: Sequence[View], seed: int = 0) -> None:
         """Train the net; the same (views, seed) give the same net whatever the thread count.
 

@@ -39,6 +39,8 @@ class Quantile(Attack):
         quantile_trees: int = Field(100, ge=1, description="trees of each regression")
         quantile_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
 
+    options: Options
+
     _seed = 0
 
     def check(self, assignment: str = "split") -> list[str]:

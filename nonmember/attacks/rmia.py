@@ -43,6 +43,8 @@ class Rmia(Attack):
             0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
         )
 
+    options: Options
+
     def check(self, assignment: str = "split") -> list[str]:
         """Online, some shadows must have seen the sample."""
         return online_needs("rmia_mode", self.options.rmia_mode, assignment)

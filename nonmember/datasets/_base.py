@@ -47,10 +47,13 @@ class Outline(NamedTuple):
 
 
 class Dataset:
-    """One data source. A subclass sets `Options` and overrides `load` (and `check`)."""
+    """One data source. A subclass overrides `load` (and `check`).
+
+    Its settings are a class `Options`, declared as its own by `options: Options`.
+    """
 
     Options: ClassVar[type[Settings]] = Settings
-    options: Any
+    options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)

@@ -15,8 +15,9 @@ from nonmember.task import Task, TrainOptions
 
 
 class Defense:
-    """One defense. A subclass sets `Options` and overrides the one or two hooks it needs.
+    """One defense. A subclass overrides the one or two hooks it needs.
 
+    Its settings are a class `Options`, declared as its own by `options: Options`.
     An instance holds settings only; what a training accumulates lives in its `Run`.
     paper, changes (loss, step, data, model, phases, released predictor), limits: for the list of
     defenses. uses_features: whether `Batch.features` is filled. needs_inference: whether it needs
@@ -31,7 +32,7 @@ class Defense:
     uses_features: ClassVar[bool] = False
     needs_inference: ClassVar[bool] = False
     base_key: ClassVar[str] = ""
-    options: Any
+    options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)

@@ -110,6 +110,8 @@ class AdvReg(Defense):
             "probabilities", description="what the attacker sees (their code: logits)"
         )
 
+    options: Options
+
     def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:
         """The attacker net."""
         return _Attacker(classes)

@@ -47,6 +47,8 @@ class CCL(Defense):
             "exponential", description="of the concave term"
         )
 
+    options: Options
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar; negative where p is large. Reads logits and labels."""
         o = self.options

@@ -40,6 +40,8 @@ class CenterLoss(Defense):
             0.5, gt=0, le=1, description="share of the way to the class mean a centre goes a step"
         )
 
+    options: Options
+
     def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:
         """The class centres (classes, d), standard normal; None if center_loss_lambda is 0."""
         if self.options.center_loss_lambda == 0:

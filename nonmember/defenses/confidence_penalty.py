@@ -31,6 +31,8 @@ class ConfidencePenalty(Defense):
             0.1, ge=0, description="weight of the entropy (RelaxLoss tries .1 .3 .5 1 2 4 8)"
         )
 
+    options: Options
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar of Eq. 15, in nats."""
         log_p = F.log_softmax(batch.logits, dim=1)  # (batch, classes)

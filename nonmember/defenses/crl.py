@@ -84,6 +84,8 @@ class CRL(Defense):
             1.0, gt=0, le=1, description="upper bound on p_y in the soft label and the weights"
         )
 
+    options: Options
+
     def check(self, classes: int) -> list[str]:
         """The thresholds must lie where a batch can be on either side of them."""
         o = self.options

@@ -52,6 +52,8 @@ class Distillation(Defense):
             2.0, gt=0, description="softens both answers (RelaxLoss tries 1 2 5 10 20 50 100)"
         )
 
+    options: Options
+
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the same task, undefended."""
         import dataclasses

@@ -67,6 +67,8 @@ class DMP(Defense):
         )
         dmp_temperature: float = Field(1.0, gt=0, description="softens both models' answers")
 
+    options: Options
+
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the undefended model of the same task."""
         import dataclasses

@@ -107,6 +107,8 @@ class DPSGD(Defense):
                 )
             return self
 
+    options: Options
+
     def adapt(self, model: nn.Module) -> nn.Module:
         """Group norm for batch norm, no layers that work in place."""
         return group_norms(model)

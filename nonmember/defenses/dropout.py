@@ -39,6 +39,8 @@ class Dropout(Defense):
             0.5, ge=0, lt=1, description="share of features masked (RelaxLoss tries .1 .3 .5 .7 .9)"
         )
 
+    options: Options
+
     def adapt(self, model: nn.Module) -> nn.Module:
         """The same model, its last linear layer with a child `dropout` on its input."""
         if self.options.dropout_p > 0:

@@ -78,6 +78,8 @@ class EarlyStopping(Defense):
             [], description="epochs whose weights are kept too"
         )
 
+    options: Options
+
     def check(self, classes: int) -> list[str]:
         """Patience needs something to wait for."""
         o = self.options

@@ -84,6 +84,8 @@ class HAMP(Defense):
         hamp_release: bool = Field(True, description="answer with the scores of random inputs")
         hamp_random: int = Field(1000, ge=1, description="random inputs to answer with")
 
+    options: Options
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar to minimise. Reads logits and labels."""
         o = self.options

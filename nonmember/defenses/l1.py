@@ -40,6 +40,8 @@ class L1(Defense):
             1e-4, ge=0, description="weight of the sum of |θ| (PAST tunes with .0001 to .005)"
         )
 
+    options: Options
+
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
         """One step on cross-entropy plus penalty; the loss returned is the cross-entropy."""
         batch = self.batch(run, rows)

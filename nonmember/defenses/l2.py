@@ -38,6 +38,8 @@ class L2(Defense):
             0.001, ge=0, description="weight of the sum of θ²; train.weight_decay comes on top"
         )
 
+    options: Options
+
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Raise the optimiser's weight decay."""
         for group in run.optimizer.param_groups:

@@ -35,6 +35,8 @@ class LabelSmoothing(Defense):
             0.1, ge=0, le=1, description="share of the label spread over all classes"
         )
 
+    options: Options
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar of Eq. 14, in nats."""
         alpha = self.options.smoothing_alpha

@@ -46,6 +46,8 @@ class LossGap(Defense):
         gap_lambda: float = Field(0.3, ge=0, description="weight of the gap")
         gap_warmup: int = Field(0, ge=0, description="epochs of plain cross-entropy first")
 
+    options: Options
+
     def loss(self, batch: Batch, others: Batch | None = None) -> Tensor:
         """The scalar to minimise. others: non-members; drawn from `batch.run` if None.
 

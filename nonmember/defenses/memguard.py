@@ -79,6 +79,8 @@ class MemGuard(Defense):
         memguard_epochs: int = Field(20, ge=1, description="epochs of the surrogate attacker")
         memguard_lr: float = Field(0.001, gt=0, description="Adam learning rate of the surrogate")
 
+    options: Options
+
     def extras(self, run: Run) -> dict[str, Tensor]:
         """The weights of a surrogate trained on the finished model."""
         known = [answers(run, run.model, x) for x in (run.inputs, run.inference_inputs)]

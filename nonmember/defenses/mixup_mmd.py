@@ -79,6 +79,8 @@ class MixupMMD(Defense):
         mmd_width: float = Field(1.0, gt=0, description="width of the Gaussian kernel")
         mmd_by_class: bool = Field(False, description="compare class by class, not the batch")
 
+    options: Options
+
     def batch(self, run: Run, rows: Tensor) -> Batch:
         """The batch mixed with a permutation of itself, one Beta-distributed share a batch."""
         alpha = self.options.mixup_alpha

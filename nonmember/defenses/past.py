@@ -99,6 +99,8 @@ class PAST(Defense):
             _build(base)
             return base
 
+    options: Options
+
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         super().__init__(options, **values)
         self.base = _build(self.options.past_base)

@@ -55,6 +55,8 @@ class RelaxLoss(Defense):
         )
         relax_stop_gradient: bool = Field(True, description="no gradient through the soft label")
 
+    options: Options
+
     def check(self, classes: int) -> list[str]:
         """Above log(classes) the loss of a constant predictor would already be too small."""
         if self.options.relax_alpha <= math.log(classes):

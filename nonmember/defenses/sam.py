@@ -29,6 +29,8 @@ class SAM(_TwoGradients):
 
         sam_rho: float = Field(0.1, ge=0, description="radius of the ball around the weights, l2")
 
+    options: Options
+
     def mix(self) -> tuple[float, float, float]:
         """All of the gradient comes from the worst weights nearby."""
         return self.options.sam_rho, 0.0, 1.0

@@ -66,6 +66,8 @@ class SELENA(Defense):
                 )
             return self
 
+    options: Options
+
     def _left_out(self, task: Task) -> np.ndarray:
         o = self.options
         return left_out(task.seed, len(task.train_rows), o.selena_models, o.selena_left_out)

@@ -34,6 +34,8 @@ class SharpMinima(_TwoGradients):
             0.01, ge=0, description="radius of the ball, l2 (tried .001 .005 .01 .05 .5 1 3)"
         )
 
+    options: Options
+
     def mix(self) -> tuple[float, float, float]:
         """The sharpness is subtracted."""
         o = self.options

@@ -48,6 +48,8 @@ class SharpReg(_TwoGradients):
             "Purchase100 .6, Texas100 .05)",
         )
 
+    options: Options
+
     def mix(self) -> tuple[float, float, float]:
         """The sharpness is subtracted, and a part of the loss."""
         o = self.options

@@ -45,6 +45,8 @@ class SWA(Defense):
             0.0, ge=0, description="learning rate while averaging; 0: train's goes on"
         )
 
+    options: Options
+
     def fit(self, run: Run) -> None:
         """All epochs; then the mean becomes the model."""
         epochs = run.options.epochs

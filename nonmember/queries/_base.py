@@ -37,15 +37,16 @@ class Samples:
 
 
 class Query:
-    """One kind of query. A subclass sets `Options` and overrides `measure` and `width`.
+    """One kind of query. A subclass overrides `measure` and `width`.
 
+    Its settings are a class `Options`, declared as its own by `options: Options`.
     Options bear the names of the keys in params.yaml's `attacks`, from where attacks hand them on.
     What `measure` says of a sample may depend on nothing but the model, the sample, its id, the
     options and the seed: not on the other samples in hand, nor on their number.
     """
 
     Options: ClassVar[type[Settings]] = Settings
-    options: Any
+    options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)

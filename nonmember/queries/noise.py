@@ -38,6 +38,8 @@ class Noise(Query):
             0.01, gt=0, description="deviation of level 1, unless features flip"
         )
 
+    options: Options
+
     @property
     def width(self) -> int:
         """Two numbers a level."""

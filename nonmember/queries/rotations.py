@@ -32,6 +32,8 @@ class Rotations(Query):
         )
         augmentation_pixels: int = Field(1, ge=1, description="d: moved by (i, j), |i| + |j| = d")
 
+    options: Options
+
     def check(self, shape: tuple[int, ...]) -> list[str]:
         """Images only, and larger than the translation."""
         found = image_problems("rotations", shape)
