@@ -406,8 +406,6 @@ def test_too_few_members_for_the_audits_halves(make: Make, knowledge: str, least
     [
         ("defense.stop_epoch",
          {"defense.name": "early_stopping", "defense.stop_epoch": 6, "train.epochs": 5}),
-        ("defense.stop_curve",
-         {"defense.name": "early_stopping", "defense.stop_epoch": 1, "defense.stop_curve": [50]}),
         ("train.precision",
          {"defense.name": "past", "defense.past_base": "dp_sgd", "train.precision": "bf16"}),
         ("train.precision", {"defense.name": "dp_sgd", "train.precision": "bf16"}),

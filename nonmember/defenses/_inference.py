@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nonmember.data.batches import crop_flip
 from nonmember.defenses._base import Batch
 
 if TYPE_CHECKING:
@@ -19,14 +21,21 @@ if TYPE_CHECKING:
 CHUNK = 2048  # samples of one forward pass without gradient
 
 
+@dataclass
+class Streams:
+    """The random streams that a run has opened, by purpose."""
+
+    opened: dict[int, torch.Generator] = field(default_factory=dict)
+
+
 def own_stream(run: Run, purpose: int) -> torch.Generator:
     """The run's random stream for a purpose, beside the one that orders the data: drawing from it
     leaves that order alone."""
-    key = f"stream {purpose}"
-    if key not in run.memory:
+    opened = run.state(Streams).opened
+    if purpose not in opened:
         seed = np.random.SeedSequence([run.task.seed, purpose]).generate_state(1)[0]
-        run.memory[key] = torch.Generator().manual_seed(int(seed))
-    return run.memory[key]
+        opened[purpose] = torch.Generator().manual_seed(int(seed))
+    return opened[purpose]
 
 
 def draw(run: Run, count: int) -> Tensor:
@@ -50,8 +59,6 @@ def draw_like(run: Run, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def forward_inference(run: Run, rows: Tensor) -> Batch:
     """Pass rows of the inference set through the model, augmented as the members are."""
-    from nonmember.data.batches import crop_flip
-
     raw = run.inference_inputs[rows]
     if run.options.augment == "crop_flip":
         raw = crop_flip(raw, own_stream(run, 1))

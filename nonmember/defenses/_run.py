@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from nonmember.task import Task, TrainOptions
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,15 @@ class Run(Protocol):
     epoch: int
     optimizer: torch.optim.Optimizer
     part_optimizer: torch.optim.Optimizer | None
-    memory: dict[str, Any]
+
+    def state(self, kind: type[S]) -> S:
+        """What a defense keeps from hook to hook: this run's one object of the class `kind`.
+
+        That is the one it was given to `remember`, else `kind()`, made at the first call.
+        """
+
+    def remember(self, state: object) -> None:
+        """Keep an object as this run's `state` of its class, instead of any before it."""
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""

@@ -19,8 +19,9 @@ larger than many a classifier, so the default is one in sixteen. RelaxLoss tries
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,13 @@ def _dense(*widths: int) -> nn.Sequential:
         for layer in (nn.Linear(before, after), nn.ReLU(inplace=True))
     ]
     return nn.Sequential(*layers)
+
+
+@dataclass
+class Rounds:
+    """How far the rounds of attacker and classifier have come."""
+
+    steps: int = 0  # of the classifier, so far
 
 
 class AdvReg(Defense):
@@ -149,13 +157,14 @@ class AdvReg(Defense):
 
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
         """One classifier step, after the attacker's if a round begins."""
-        step = run.memory["step"] = run.memory.get("step", -1) + 1
-        if step % self.options.advreg_classifier_steps == 0:
+        rounds = run.state(Rounds)
+        if rounds.steps % self.options.advreg_classifier_steps == 0:
             attacker = _of(run.parts)
             attacker.thaw()
             for _ in range(self.options.advreg_attack_steps):
                 self._train_attacker(run, rows)
             attacker.freeze(run.device)
+        rounds.steps += 1
         batch = self.batch(run, rows)
         loss = self.loss(batch)
         run.descend(loss)  # the frozen attacker has no gradient, so it stays
@@ -175,7 +184,8 @@ class AdvReg(Defense):
         count = len(rows)
         members = Batch(both.logits[:count], member_labels, parts=run.parts)
         loss = self.attack_loss(members, Batch(both.logits[count:], other_labels))
-        optimizer: Any = run.part_optimizer
+        optimizer = run.part_optimizer
+        assert optimizer is not None  # `make_parts` always makes one
         optimizers.forget_gradients(optimizer)
         loss.backward()
         optimizers.step(optimizer)

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import answers
@@ -32,6 +33,14 @@ from nonmember.settings import Settings
 if TYPE_CHECKING:
     from nonmember.defenses._run import Run
     from nonmember.task import Task
+
+
+@dataclass
+class Teacher:
+    """The teacher, None where nothing is asked of it."""
+
+    model: nn.Module | None = None
+    answers: Tensor | None = None  # (members, classes) logits; None under augmentation
 
 
 class Distillation(Defense):
@@ -56,12 +65,10 @@ class Distillation(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the same task, undefended."""
-        import dataclasses
-
         if self.options.distill_alpha == 0:
             return {}
         name = f"{task.name}: teacher"
-        return {"teacher": dataclasses.replace(task, name=name, defense={"name": "none"})}
+        return {"teacher": replace(task, name=name, defense={"name": "none"})}
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Without augmentation the teacher answers once, for all rows."""
@@ -69,9 +76,8 @@ class Distillation(Defense):
             return
         teacher = copy.deepcopy(run.model).eval().requires_grad_(False)
         teacher.load_state_dict(required["teacher"])
-        run.memory["teacher"] = teacher
-        if run.options.augment == "none":
-            run.memory["answers"] = answers(run, teacher, run.inputs)
+        plain = run.options.augment == "none"
+        run.remember(Teacher(teacher, answers(run, teacher, run.inputs) if plain else None))
 
     def loss(self, batch: Batch, teacher: Tensor | None = None) -> Tensor:
         """The scalar of Eq. 17. teacher: (batch, classes) its logits; asked for if None."""
@@ -90,10 +96,11 @@ class Distillation(Defense):
         return alpha * heat**2 * divergence + (1 - alpha) * plain
 
     def _ask(self, batch: Batch) -> Tensor:
-        if batch.run is None or "teacher" not in batch.run.memory:
+        teacher = Teacher() if batch.run is None else batch.run.state(Teacher)
+        if batch.run is None or teacher.model is None:
             raise ValueError("Distillation.loss needs the teacher's logits, found None")
-        memory = batch.run.memory
-        if "answers" in memory and batch.rows is not None:
-            return memory["answers"][batch.rows]
+        if teacher.answers is not None and batch.rows is not None:
+            return teacher.answers[batch.rows]
         with torch.no_grad(), batch.run.autocast():
-            return memory["teacher"](batch.inputs).float()
+            logits: Tensor = teacher.model(batch.inputs)
+        return logits.float()

@@ -17,6 +17,7 @@ on the reference set. `dmp_share = 1` takes the whole inference set.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
@@ -48,6 +49,13 @@ def distil_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     )
 
 
+@dataclass
+class Taught:
+    """What the teacher says of the reference set."""
+
+    answers: Tensor  # (reference samples, classes) logits
+
+
 class DMP(Defense):
     """Distillation for membership privacy."""
 
@@ -71,13 +79,7 @@ class DMP(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the undefended model of the same task."""
-        import dataclasses
-
-        return {
-            "teacher": dataclasses.replace(
-                task, name=f"{task.name}: teacher", defense={"name": "none"}
-            )
-        }
+        return {"teacher": replace(task, name=f"{task.name}: teacher", defense={"name": "none"})}
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Let the teacher answer, choose the reference set and make it the training set."""
@@ -88,13 +90,13 @@ class DMP(Defense):
         count = max(2, round(self.options.dmp_share * len(taught)))
         chosen = entropy(taught).argsort(stable=True)[:count].sort().values
         run.inputs, run.labels = run.inference_inputs[chosen], run.inference_labels[chosen]
-        run.memory["teacher"] = taught[chosen]
+        run.remember(Taught(taught[chosen]))
 
     def loss(self, batch: Batch) -> Tensor:
         """Reads logits, and the teacher's answers on `rows` from the run."""
         if batch.run is None or batch.rows is None:
             raise ValueError("DMP.loss needs Batch.run and Batch.rows; elsewhere use distil_loss")
-        taught = batch.run.memory["teacher"][batch.rows]
+        taught = batch.run.state(Taught).answers[batch.rows]
         return distil_loss(batch.logits, taught, self.options.dmp_temperature)
 
     def facts(self, run: Run) -> dict[str, float]:

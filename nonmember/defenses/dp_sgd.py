@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,9 @@ from nonmember.defenses._inference import own_stream
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
+    from opacus.grad_sample import GradSampleModule
+    from opacus.optimizers import DPOptimizer
+
     from nonmember.defenses._run import Run
     from nonmember.task import TrainOptions
 
@@ -46,6 +49,16 @@ class _Plan:
     steps: int
     rate: float
     noise: float
+
+
+@dataclass(frozen=True)
+class Private:
+    """A run's plan, its epsilon, and the model and optimiser as Opacus wraps them."""
+
+    plan: _Plan
+    epsilon: float
+    module: GradSampleModule
+    optimizer: DPOptimizer
 
 
 class _Copy(nn.Module):
@@ -165,10 +178,9 @@ class DPSGD(Defense):
             raise ValueError(f"model.name: dp_sgd cannot train {run.task.model['name']}: {wrong}")
         o = run.options
         plan = self.plan(len(run.labels), o.batch_size, o.epochs)
-        run.memory["plan"], run.memory["epsilon"] = plan, self.epsilon(plan)
-        run.memory["module"], run.memory["optimizer"] = self._wrap(run, plan)
+        run.remember(Private(plan, self.epsilon(plan), *self._wrap(run, plan)))
 
-    def _wrap(self, run: Run, plan: _Plan) -> tuple[Any, Any]:
+    def _wrap(self, run: Run, plan: _Plan) -> tuple[GradSampleModule, DPOptimizer]:
         from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
         from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 
@@ -188,7 +200,7 @@ class DPSGD(Defense):
         """Poisson samples, which may be empty, or a cut permutation."""
         if self.options.dp_sampling == "shuffle":
             return run.shuffled(batch_size)
-        rate = run.memory["plan"].rate
+        rate = run.state(Private).plan.rate
         n = len(run.labels)
         return (
             torch.nonzero(torch.rand(n, generator=run.generator) < rate)[:, 0].to(run.device)
@@ -197,7 +209,7 @@ class DPSGD(Defense):
 
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
         """One private step; noise is added even if no member was drawn."""
-        optimizer = run.memory["optimizer"]
+        optimizer = run.state(Private).optimizer
         optimizer.zero_grad(set_to_none=True)
         if len(rows) == 0:
             return self._empty_step(run, optimizer)
@@ -217,10 +229,10 @@ class DPSGD(Defense):
             return
         from opacus.utils.fast_gradient_clipping_utils import DPTensorFastGradientClipping
 
-        module, optimizer = run.memory["module"], run.memory["optimizer"]
-        DPTensorFastGradientClipping(module, optimizer, losses).backward()
+        private = run.state(Private)
+        DPTensorFastGradientClipping(private.module, private.optimizer, losses).backward()
 
-    def _empty_step(self, run: Run, optimizer: Any) -> tuple[Tensor, Batch]:
+    def _empty_step(self, run: Run, optimizer: DPOptimizer) -> tuple[Tensor, Batch]:
         for p in run.model.parameters():
             p.grad = torch.zeros_like(p)
             p.grad_sample = p.new_zeros((0, *p.shape))  # type: ignore[attr-defined]
@@ -232,13 +244,12 @@ class DPSGD(Defense):
 
     def facts(self, run: Run) -> dict[str, float]:
         """Noise multiplier, delta and, where there is noise, epsilon."""
-        plan = run.memory["plan"]
-        known = {"noise_multiplier": plan.noise, "delta": self.options.dp_delta}
-        epsilon = run.memory["epsilon"]
-        if math.isfinite(epsilon):
+        private = run.state(Private)
+        facts = {"noise_multiplier": private.plan.noise, "delta": self.options.dp_delta}
+        if math.isfinite(private.epsilon):
             poisson = self.options.dp_sampling == "poisson"
-            known["epsilon" if poisson else "epsilon_if_poisson"] = epsilon
-        return known
+            facts["epsilon" if poisson else "epsilon_if_poisson"] = private.epsilon
+        return facts
 
 
 @lru_cache

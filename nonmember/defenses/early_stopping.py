@@ -8,21 +8,19 @@ epochs, with the learning rates of the whole training (0: after `train.epochs`).
 `stop_validation > 0` sets a share of the *training* set aside, trains on the rest, and keeps the
 epoch with the highest accuracy on that share (the earliest of equals). Nothing is chosen on test
 samples. The share is still part of the model's training set: an audit counts it as members.
-
-One training yields the whole curve: the weights of every epoch in `stop_curve` are stored beside
-the released ones, and `at_epoch` gives the model that would have been released there.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from nonmember.data.batches import batches
 from nonmember.defenses._base import Defense
 from nonmember.defenses._epochs import one_epoch
 from nonmember.defenses._inference import answers, own_stream
@@ -31,23 +29,17 @@ from nonmember.settings import Settings
 if TYPE_CHECKING:
     from nonmember.defenses._run import Run
     from nonmember.task import TrainOptions
-    from nonmember.training.train import Trained
 
 
-def at_epoch(trained: Trained, epoch: int) -> Trained:
-    """The model after `epoch` epochs; ValueError unless `stop_curve` had that epoch."""
-    prefix = f"epoch{epoch}."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in trained.extras.items()
-        if name.startswith(prefix)
-    }
-    if not weights:
-        known = sorted({int(n.partition(".")[0].removeprefix("epoch")) for n in trained.extras})
-        raise ValueError(f"defense.stop_curve: no weights of epoch {epoch}, there are {known}")
-    return dataclasses.replace(
-        trained, weights=weights, extras={}, curve=[r for r in trained.curve if r["epoch"] <= epoch]
-    )
+@dataclass
+class Best:
+    """The rows that choose an epoch, those that train, and the best epoch so far."""
+
+    validation: Tensor  # (held,) rows
+    training: Tensor  # (members − held,) rows
+    epoch: int = 0
+    accuracy: float | None = None  # on `validation`, fraction; None if that is empty
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class EarlyStopping(Defense):
@@ -74,9 +66,6 @@ class EarlyStopping(Defense):
         stop_patience: int = Field(
             0, ge=0, description="end after so many epochs without a better one; 0: never"
         )
-        stop_curve: list[Annotated[int, Field(ge=1)]] = Field(
-            [], description="epochs whose weights are kept too"
-        )
 
     options: Options
 
@@ -89,15 +78,12 @@ class EarlyStopping(Defense):
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """No epoch that training does not reach, and samples on both sides of the share."""
-        wanted = {
-            "stop_epoch": self.options.stop_epoch,
-            "stop_curve": max(self.options.stop_curve, default=0),
-        }
-        problems = [
-            f"defense.{key}: must be at most train.epochs = {options.epochs}, found {latest}"
-            for key, latest in wanted.items()
-            if latest > options.epochs
-        ]
+        problems = []
+        if self.options.stop_epoch > options.epochs:
+            problems.append(
+                f"defense.stop_epoch: must be at most train.epochs = {options.epochs}, found "
+                f"{self.options.stop_epoch}"
+            )
         share = self.options.stop_validation
         if share > 0 and not 1 <= round(members * share) < members - 1:
             problems.append(
@@ -111,61 +97,47 @@ class EarlyStopping(Defense):
         n = len(run.labels)
         order = torch.randperm(n, generator=own_stream(run, 2)).to(run.device)
         held = round(n * self.options.stop_validation)
-        run.memory["validation"], run.memory["kept"] = order[:held], order[held:]
+        run.remember(Best(order[:held], order[held:]))
 
     def rows(self, run: Run, batch_size: int) -> Iterable[Tensor]:
         """All rows but the validation share, in the usual random order."""
-        from nonmember.data.batches import batches
-
         if self.options.stop_validation == 0:
             return run.shuffled(batch_size)
-        kept = run.memory["kept"]
-        order = torch.randperm(len(kept), generator=run.generator).to(run.device)
-        return batches(kept[order], batch_size)
+        rows = run.state(Best).training
+        order = torch.randperm(len(rows), generator=run.generator).to(run.device)
+        return batches(rows[order], batch_size)
 
     def fit(self, run: Run) -> None:
         """Epoch by epoch, until the last one or until patience ends; then go back to the best."""
-        o = self.options
-        stop = o.stop_epoch or run.options.epochs
-        last = max([stop, *o.stop_curve])
-        choosing = True
+        last = self.options.stop_epoch or run.options.epochs
         for epoch in range(last):
             run.phase(one_epoch(run.options, epoch), total=last)
-            if run.epoch in o.stop_curve:
-                run.memory.setdefault("curve", {})[run.epoch] = _copy(run)
-            if choosing and run.epoch <= stop:
-                choosing = self._choose(run)
-            if not choosing and run.epoch >= max(o.stop_curve, default=0):
+            if not self._choose(run):
                 break
-        run.model.load_state_dict(run.memory["released"])
+        run.model.load_state_dict(run.state(Best).weights)
 
     def _choose(self, run: Run) -> bool:
         """Keep this epoch's weights if none was better; False once patience has ended."""
-        facts = run.memory.setdefault("facts", {})
-        rows = run.memory["validation"]
-        found = {"released_epoch": float(run.epoch)}
-        if len(rows) > 0:
-            guesses = answers(run, run.model, run.inputs[rows]).argmax(dim=1)
-            hits = guesses == run.labels[rows]
-            found["validation_accuracy"] = hits.double().mean().item()
-        # Without a validation share every epoch is better than the one before.
-        if found.get("validation_accuracy", 0.0) > facts.get("validation_accuracy", -1.0):
-            run.memory["released"] = _copy(run)
-            facts.update(found)
+        best, accuracy = run.state(Best), _accuracy(run)
+        if accuracy is None or best.accuracy is None or accuracy > best.accuracy:
+            best.epoch, best.accuracy, best.weights = run.epoch, accuracy, _copy(run)
         patience = self.options.stop_patience
-        return patience == 0 or run.epoch - facts["released_epoch"] < patience
-
-    def extras(self, run: Run) -> dict[str, Tensor]:
-        """The weights of the epochs in `stop_curve`."""
-        return {
-            f"epoch{epoch}.{name}": tensor
-            for epoch, weights in run.memory.get("curve", {}).items()
-            for name, tensor in weights.items()
-        }
+        return patience == 0 or run.epoch - best.epoch < patience
 
     def facts(self, run: Run) -> dict[str, float]:
         """The released epoch, and its accuracy on the validation share if there is one."""
-        return run.memory["facts"]
+        best = run.state(Best)
+        facts = {"released_epoch": float(best.epoch)}
+        return facts if best.accuracy is None else facts | {"validation_accuracy": best.accuracy}
+
+
+def _accuracy(run: Run) -> float | None:
+    """Share of the validation rows that the model now answers right, None without any."""
+    rows = run.state(Best).validation
+    if len(rows) == 0:
+        return None
+    hits = answers(run, run.model, run.inputs[rows]).argmax(dim=1) == run.labels[rows]
+    return hits.double().mean().item()
 
 
 def _copy(run: Run) -> dict[str, Tensor]:

@@ -19,6 +19,8 @@ that of mixed samples against their first label.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +59,16 @@ def mmd2_by_class(x: Tensor, y: Tensor, labels: Tensor, width: float) -> Tensor:
     return torch.stack(found).mean()
 
 
+@dataclass
+class Mixing:
+    """The batch that was mixed last, and what the epoch asks for."""
+
+    draws: np.random.Generator  # of the shares
+    share: float = 1.0  # of a sample in its mixture
+    partners: Tensor | None = None  # (batch,) labels of the other samples; None: unmixed
+    penalised: bool = False  # whether MMD acts
+
+
 class MixupMMD(Defense):
     """Mixup in every step, MMD once the gap calls for it."""
 
@@ -81,16 +93,20 @@ class MixupMMD(Defense):
 
     options: Options
 
+    def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Open the stream of the shares."""
+        run.remember(Mixing(np.random.default_rng([run.task.seed, 2])))
+
     def batch(self, run: Run, rows: Tensor) -> Batch:
         """The batch mixed with a permutation of itself, one Beta-distributed share a batch."""
         alpha = self.options.mixup_alpha
         if alpha == 0:
             return super().batch(run, rows)
-        shares = run.memory.setdefault("shares", np.random.default_rng([run.task.seed, 2]))
+        mixing = run.state(Mixing)
         inputs, labels = run.take(rows)
-        share = float(shares.beta(alpha, alpha))
+        share = mixing.share = float(mixing.draws.beta(alpha, alpha))
         partner = torch.randperm(len(rows), generator=own_stream(run, 2)).to(run.device)
-        run.memory["mixed"] = (labels[partner], share)
+        mixing.partners = labels[partner]
         return run.forward(share * inputs + (1 - share) * inputs[partner], labels, rows)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -100,10 +116,11 @@ class MixupMMD(Defense):
         run = batch.run
         if run is None or batch.rows is None:
             raise ValueError("MixupMMD.loss needs Batch.run and Batch.rows; elsewhere use mmd2")
-        if "mixed" in run.memory:
-            labels, share = run.memory["mixed"]
-            loss = share * loss + (1 - share) * F.cross_entropy(batch.logits, labels)
-        if run.memory.get("mmd_acts"):
+        mixing = run.state(Mixing)
+        if mixing.partners is not None:
+            others = F.cross_entropy(batch.logits, mixing.partners)
+            loss = mixing.share * loss + (1 - mixing.share) * others
+        if mixing.penalised:
             loss = loss + self.options.mmd_lambda * self._penalty(run, batch.rows)
         return loss
 
@@ -112,7 +129,7 @@ class MixupMMD(Defense):
         o = self.options
         last = run.epoch >= run.options.epochs - 1
         acts = o.mmd_lambda > 0 and not last and self._gap(run) >= o.mmd_min_gap
-        run.memory["mmd_acts"] = acts
+        run.state(Mixing).penalised = acts
 
     def _penalty(self, run: Run, rows: Tensor) -> Tensor:
         """MMD² of the members at `rows`, unmixed, and as many non-members of the same classes."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -56,6 +57,16 @@ def sensitivity(gradients: Sequence[Tensor]) -> list[Tensor]:
     total = torch.stack([size.sum() for size in sizes]).sum()
     scale = torch.where(total > 0, sum(size.numel() for size in sizes) / total, 0.0)
     return [size.mul_(scale) for size in sizes]
+
+
+@dataclass
+class Tuning:
+    """How far the tuning has come."""
+
+    layers: list[list[nn.Parameter]]
+    gap_before: float  # nats
+    steps: int = 0  # taken so far
+    strength: list[list[Tensor]] = field(default_factory=list)  # a number a weight, by layer
 
 
 class PAST(Defense):
@@ -119,16 +130,13 @@ class PAST(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The base's finished model: under `past_base: none` the undefended one."""
-        import dataclasses
-
         base = _recipe(self.options.past_base)
-        return {"base": dataclasses.replace(task, name=f"{task.name}: before tuning", defense=base)}
+        return {"base": replace(task, name=f"{task.name}: before tuning", defense=base)}
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Go on from the base's weights."""
         run.model.load_state_dict(required["base"])
-        run.memory["layers"] = layers(run.model)
-        run.memory["gap_before"] = loss_gap(run)
+        run.remember(Tuning(layers(run.model), loss_gap(run)))
 
     def fit(self, run: Run) -> None:
         """The tuning phase."""
@@ -145,19 +153,20 @@ class PAST(Defense):
         batch = self.batch(run, rows)
         loss = self.loss(batch)
         run.backward(loss)
-        step = run.memory["step"] = run.memory.get("step", -1) + 1
+        tuning = run.state(Tuning)
         if o.past_lambda > 0:
-            if step % o.past_refresh == 0:
-                run.memory["strength"] = self._strength(run, batch, loss)
+            if tuning.steps % o.past_refresh == 0:
+                tuning.strength = self._strength(run, batch)
             self._penalise(run)
         else:
             run.step()
+        tuning.steps += 1
         return loss, batch
 
-    def _strength(self, run: Run, batch: Batch, loss: Tensor) -> list[list[Tensor]]:
+    def _strength(self, run: Run, batch: Batch) -> list[list[Tensor]]:
         """past_lambda · γ^past_alpha of every parameter, by layer."""
         o = self.options
-        groups: list[list[nn.Parameter]] = run.memory["layers"]
+        groups = run.state(Tuning).layers
         if o.past_weights == "uniform" or o.past_alpha == 0:
             return [[torch.full_like(p, o.past_lambda) for p in group] for group in groups]
         other = forward_inference(run, draw(run, len(batch.labels)))
@@ -178,9 +187,10 @@ class PAST(Defense):
         """The optimiser's step with the penalty's gradient, or its proximal step after it."""
         proximal = self.options.past_step == "proximal"
         lr = run.optimizer.param_groups[0]["lr"]
+        tuning = run.state(Tuning)
         pairs = [
             pair
-            for group, strength in zip(run.memory["layers"], run.memory["strength"], strict=True)
+            for group, strength in zip(tuning.layers, tuning.strength, strict=True)
             for pair in zip(group, strength, strict=True)
         ]
         if not proximal:
@@ -203,7 +213,7 @@ class PAST(Defense):
 
     def facts(self, run: Run) -> dict[str, float]:
         """The loss gap before and after tuning, nats, in evaluation mode."""
-        before = run.memory["gap_before"]
+        before = run.state(Tuning).gap_before
         return {"loss_gap_before": before, "loss_gap_after": loss_gap(run)}
 
 

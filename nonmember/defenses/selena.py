@@ -14,6 +14,7 @@ augmentation. The curve's accuracy is against the true labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,13 @@ def left_out(seed: int, members: int, models: int, count: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 7])
     ranks = rng.random((members, models)).argsort(axis=1).argsort(axis=1)
     return (ranks < count).T
+
+
+@dataclass
+class SplitAI:
+    """What the sub-models say of the members that they did not see."""
+
+    answers: Tensor  # (members, classes) probabilities
 
 
 class SELENA(Defense):
@@ -74,10 +82,8 @@ class SELENA(Defense):
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The K sub-models, each an undefended training on (K − L)/K of the members."""
-        import dataclasses
-
         return {
-            f"sub-model {i}": dataclasses.replace(
+            f"sub-model {i}": replace(
                 task,
                 name=f"{task.name}: sub-model {i}",
                 defense={"name": "none"},
@@ -99,10 +105,10 @@ class SELENA(Defense):
             run.model.load_state_dict(required[f"sub-model {i}"])
             total[rows] += F.softmax(answers(run, run.model, run.inputs[rows]), dim=1)
         run.model.load_state_dict(initial)
-        run.memory["answers"] = total / self.options.selena_left_out
+        run.remember(SplitAI(total / self.options.selena_left_out))
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy against Split-AI's answers, nats. Reads logits, rows and the run."""
         if batch.run is None or batch.rows is None:
             raise ValueError("SELENA.loss needs Batch.run and Batch.rows")
-        return F.cross_entropy(batch.logits, batch.run.memory["answers"][batch.rows])
+        return F.cross_entropy(batch.logits, batch.run.state(SplitAI).answers[batch.rows])

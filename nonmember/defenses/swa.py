@@ -51,7 +51,8 @@ class SWA(Defense):
         """All epochs; then the mean becomes the model."""
         epochs = run.options.epochs
         first = round(epochs * self.options.swa_start)
-        averaged = run.memory["averaged"] = AveragedModel(run.model)
+        averaged = AveragedModel(run.model)
+        run.remember(averaged)
         for epoch in range(epochs):
             lr = self.options.swa_lr if epoch >= first else 0.0
             run.phase(one_epoch(run.options, epoch, lr), total=epochs)
@@ -69,4 +70,4 @@ class SWA(Defense):
 
     def facts(self, run: Run) -> dict[str, float]:
         """How many epochs were averaged."""
-        return {"averaged_epochs": float(run.memory["averaged"].n_averaged)}
+        return {"averaged_epochs": float(run.state(AveragedModel).n_averaged)}

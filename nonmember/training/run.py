@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from nonmember.defenses import Batch, Defense
 from nonmember.features import FeatureReader
 from nonmember.task import Task, TrainOptions
 
+S = TypeVar("S")
 Progress = Callable[[int, int, float, float], None]  # epoch, epochs, loss, accuracy
 
 
@@ -41,7 +42,6 @@ class Run:
     progress: Progress
     epoch: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
-    memory: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.channels_last = self.inputs.ndim == 4
@@ -54,7 +54,20 @@ class Run:
             if self.parts is not None
             else None
         )
+        self._states: dict[type, object] = {}
         self._reader = FeatureReader(self.model) if self.defense.uses_features else None
+
+    def state(self, kind: type[S]) -> S:
+        """The one object of the class `kind`: the remembered one, else `kind()`, made now."""
+        if kind not in self._states:
+            self._states[kind] = kind()
+        state = self._states[kind]
+        assert isinstance(state, kind)
+        return state
+
+    def remember(self, state: object) -> None:
+        """Keep an object as the `state` of its class, instead of any before it."""
+        self._states[type(state)] = state
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import Batch, Distillation
+from nonmember.defenses.distillation import Teacher
 from nonmember.training import fleet
 from nonmember.training.build import build_defense, build_model
 from nonmember.training.store import Store
@@ -82,8 +83,8 @@ def test_the_teacher_sees_the_augmented_batch(tmp_path):
 
     def spy(self: Distillation, batch: Batch) -> torch.Tensor:
         found = real(self, batch)
-        expected = batch.run.memory["teacher"](batch.inputs)
-        asked.append(torch.equal(found, expected) and not batch.run.memory["teacher"].training)
+        model = batch.run.state(Teacher).model
+        asked.append(torch.equal(found, model(batch.inputs)) and not model.training)
         assert not found.requires_grad
         return found
 

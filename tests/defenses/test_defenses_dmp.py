@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from nonmember.defenses import DMP, Batch
-from nonmember.defenses.dmp import distil_loss, entropy
+from nonmember.defenses.dmp import Taught, distil_loss, entropy
 from nonmember.training import fingerprint
 from nonmember.training.train import restore, train, train_with_required
 
@@ -63,7 +63,7 @@ def test_the_student_learns_the_surest_part_of_the_inference_set_and_no_member(t
     wanted = np.sort(np.argsort(doubt, kind="stable")[:count])
     run = seen[0].run
     assert torch.equal(run.inputs, inputs[wanted])
-    torch.testing.assert_close(run.memory["teacher"], answers[wanted])
+    torch.testing.assert_close(run.state(Taught).answers, answers[wanted])
     assert result.facts == {"reference_samples": float(count)}
 
 

@@ -10,7 +10,6 @@ import torch
 
 from nonmember.data.prepared import Prepared
 from nonmember.defenses import EarlyStopping
-from nonmember.defenses.early_stopping import at_epoch
 from nonmember.task import Task
 from nonmember.training.train import Trained, restore, train
 
@@ -45,24 +44,6 @@ def test_it_is_the_whole_training_cut_off(data):
     assert any(not torch.equal(short.weights[k], brief.weights[k]) for k in brief.weights)
 
 
-def test_one_training_holds_the_model_of_every_stopping_epoch(data):
-    task, whole = stopped(data, stop_epoch=0, stop_curve=[2, 5])
-    for epoch in (2, 5):
-        _, alone = stopped(data, stop_epoch=epoch)
-        found = at_epoch(whole, epoch)
-        assert_same(found.weights, alone.weights)
-        assert found.curve == alone.curve
-        assert restore(task, found, data) is not None
-    with pytest.raises(ValueError, match=r"stop_curve: no weights of epoch 3, there are \[2, 5\]"):
-        at_epoch(whole, 3)
-
-
-def test_the_curve_may_go_on_after_the_released_epoch(data):
-    _, both = stopped(data, stop_epoch=2, stop_curve=[4])
-    assert_same(both.weights, stopped(data, stop_epoch=2)[1].weights)
-    assert_same(at_epoch(both, 4).weights, stopped(data, stop_epoch=4)[1].weights)
-
-
 def validation_rows(data: Prepared, task: Task, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows without influence on the weights of the first epoch, found by spoiling each."""
     reference = stopped(data, stop_epoch=1, stop_validation=share)[1].weights
@@ -77,18 +58,26 @@ def validation_rows(data: Prepared, task: Task, share: float) -> tuple[np.ndarra
     return np.array(held), np.setdiff1d(task.train_rows, held)
 
 
-def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(data):
-    task, chosen = stopped(data, stop_epoch=0, stop_validation=0.25, stop_curve=[*range(1, 9)])
+def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(data, monkeypatch):
+    epochs: list[dict[str, torch.Tensor]] = []
+
+    def keep(self: EarlyStopping, run: Any) -> None:
+        epochs.append({key: value.clone() for key, value in run.model.state_dict().items()})
+
+    monkeypatch.setattr(EarlyStopping, "end_epoch", keep)
+    task, chosen = stopped(data, stop_epoch=0, stop_validation=0.25)
+    monkeypatch.undo()
     held, _ = validation_rows(data, task, 0.25)
     assert len(held) == round(0.25 * len(task.train_rows))
     inputs, labels = data.take(held)
     accuracies = []
-    for epoch in range(1, 9):
-        logits = restore(task, at_epoch(chosen, epoch), data)(data.normalise(inputs))
-        accuracies.append((logits.argmax(dim=1) == labels).double().mean().item())
-    best = int(np.argmax(accuracies)) + 1  # the first of equals
-    assert chosen.facts == {"released_epoch": best, "validation_accuracy": max(accuracies)}
-    assert_same(chosen.weights, at_epoch(chosen, best).weights)
+    for weights in epochs:
+        model = restore(task, dataclasses.replace(chosen, weights=weights), data)
+        hits = model(data.normalise(inputs)).argmax(dim=1) == labels
+        accuracies.append(hits.double().mean().item())
+    best = int(np.argmax(accuracies))  # the first of equals
+    assert chosen.facts == {"released_epoch": best + 1, "validation_accuracy": max(accuracies)}
+    assert_same(chosen.weights, epochs[best])
 
 
 def test_every_epoch_takes_all_other_rows_once_in_an_order_of_its_own(data, monkeypatch):
@@ -118,7 +107,6 @@ def test_patience_ends_the_training(data):
     ("options", "message"),
     [
         ({"stop_epoch": 9}, r"defense\.stop_epoch: must be at most train\.epochs = 8, found 9"),
-        ({"stop_epoch": 1, "stop_curve": [2, 9]}, r"defense\.stop_curve: must be at most .* 9"),
         ({"stop_epoch": 1, "stop_validation": 0.001}, r"defense\.stop_validation: 0\.001 of 24"),
         ({"stop_epoch": 1, "stop_validation": 0.99}, r"defense\.stop_validation: 0\.99 of 24"),
     ],

@@ -57,7 +57,8 @@ def spied(table, monkeypatch, **options):
 
     def see(self, batch):
         value = loss(self, batch)
-        losses.append((batch, batch.run.memory.get("mixed"), float(value.detach())))
+        mixing = batch.run.state(module.Mixing)
+        losses.append((batch, (mixing.partners, mixing.share), float(value.detach())))
         return value
 
     def act(self, run, rows):
@@ -137,7 +138,11 @@ def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(t
 def test_classes_that_the_inference_set_lacks_take_no_part(table):
     class Run:
         inference_labels = torch.tensor([2, 0, 2])
-        classes, memory, device = 3, {"stream 1": torch.Generator()}, torch.device("cpu")
+        classes, device = 3, torch.device("cpu")
+
+        @staticmethod
+        def state(kind):
+            return kind({1: torch.Generator()})
 
     rows, there = module.draw_like(Run, torch.tensor([0, 1, 2]))
     assert there.tolist() == [True, False, True]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nonmember.compute import ComputeOptions
 from nonmember.defenses import SELENA, Batch
-from nonmember.defenses.selena import left_out
+from nonmember.defenses.selena import SplitAI, left_out
 from nonmember.training import fleet
 from nonmember.training.build import build_defense
 from nonmember.training.store import Store
@@ -59,7 +59,7 @@ def test_members_are_answered_by_sub_models_that_never_saw_them(table, monkeypat
         answered += blind
     assert (answered == 2).all()
     batch = seen[0]
-    torch.testing.assert_close(batch.run.memory["answers"], expected)
+    torch.testing.assert_close(batch.run.state(SplitAI).answers, expected)
     wanted = -(expected[batch.rows] * F.log_softmax(batch.logits, dim=1)).sum(dim=1).mean()
     torch.testing.assert_close(SELENA(options).loss(batch), wanted)
 
