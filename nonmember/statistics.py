@@ -92,13 +92,6 @@ def correct(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @_in_blocks
-def margin(log_p: np.ndarray) -> np.ndarray:
-    """Probability of the most likely class minus that of the second, in [0, 1]."""
-    second, first = np.partition(log_p, -2, axis=1)[:, -2:].T
-    return np.exp(first) * -np.expm1(second - first)
-
-
-@_in_blocks
 def largest_others(log_p: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """(n, at most `count`) the largest log-probabilities besides the true class's, falling."""
     others = log_p.copy()

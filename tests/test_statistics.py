@@ -37,7 +37,6 @@ def test_statistics_equal_their_formulas():
     p /= p.sum(axis=1, keepdims=True)
     rows, log_p = np.arange(len(y)), s.log_softmax(logits)
     p_y = p[rows, y]
-    two = np.sort(p, axis=1)[:, -2:]
     expected = {
         "confidence": p_y,
         "cross_entropy": -np.log(p_y),
@@ -47,7 +46,6 @@ def test_statistics_equal_their_formulas():
     for name, value in expected.items():
         np.testing.assert_allclose(getattr(s, name)(log_p, y), value, rtol=1e-9, err_msg=name)
     np.testing.assert_allclose(s.entropy(log_p), -(p * np.log(p)).sum(axis=1), rtol=1e-10)
-    np.testing.assert_allclose(s.margin(log_p), two[:, 1] - two[:, 0], atol=1e-12)
     np.testing.assert_allclose(s.log_complement(log_p), np.log(1 - p), rtol=1e-9)
 
 
@@ -119,7 +117,6 @@ def test_nothing_is_infinite_or_out_of_range(logits, y):
             (s.cross_entropy(log_p, labels), 0, 1e5),
             (s.log_odds(log_p, labels), -1e5, 1e5),
             (s.entropy(log_p), 0, np.log(logits.shape[1]) + 1e-12),
-            (s.margin(log_p), 0, 1),
             (s.modified_entropy(log_p, labels), 0, 1e5),
             (s.log_entropy(log_p), -1e5, 10),
             (s.log_modified_entropy(log_p, labels), -1e5, 12),
@@ -157,8 +154,6 @@ def test_largest_others_are_those_of_a_sort(count):
 def test_of_equal_top_classes_the_first_is_predicted():
     logits = np.array([[1.0, 5.0, 5.0], [5.0, 5.0, 1.0]])
     assert s.correct(logits, np.array([1, 1])).tolist() == [True, False]
-    log_p = s.log_softmax(logits)
-    np.testing.assert_allclose(s.margin(log_p), 0, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Canaries:
 
     def relabel(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """`labels` of `rows`, both (k,), with the wrong ones where a row is a canary."""
-        found = self.among(rows)
+        planted = self.among(rows)
         labels = np.array(labels)
-        labels[found] = self.labels[np.searchsorted(self.rows, rows[found])]
+        labels[planted] = self.labels[np.searchsorted(self.rows, rows[planted])]
         return labels

@@ -77,13 +77,13 @@ class LossGap(Defense):
 
         An inference set that does better than the test set has leaked.
         """
-        known = {
+        sides = {
             "members": (run.inputs, run.labels),
             "inference": (run.inference_inputs, run.inference_labels),
         }
-        found = {}
-        for name, (raw, labels) in known.items():
+        facts = {}
+        for name, (raw, labels) in sides.items():
             logits = answers(run, run.model, raw)
-            found[f"{name}_loss"] = float(F.cross_entropy(logits, labels))
-            found[f"{name}_accuracy"] = float((logits.argmax(dim=1) == labels).float().mean())
-        return found
+            facts[f"{name}_loss"] = float(F.cross_entropy(logits, labels))
+            facts[f"{name}_accuracy"] = float((logits.argmax(dim=1) == labels).float().mean())
+        return facts

@@ -83,8 +83,8 @@ class MemGuard(Defense):
 
     def extras(self, run: Run) -> dict[str, Tensor]:
         """The weights of a surrogate trained on the finished model."""
-        known = [answers(run, run.model, x) for x in (run.inputs, run.inference_inputs)]
-        shown = F.softmax(torch.cat(known).sort(dim=1, descending=True).values, dim=1)
+        logits = [answers(run, run.model, x) for x in (run.inputs, run.inference_inputs)]
+        shown = F.softmax(torch.cat(logits).sort(dim=1, descending=True).values, dim=1)
         truth = torch.zeros(len(shown), device=run.device)
         truth[: len(run.labels)] = 1
         return self._fit(run, shown, truth).state_dict()
@@ -111,24 +111,24 @@ class MemGuard(Defense):
         net.requires_grad_(False)
         z, order = logits.float().sort(dim=1, descending=True, stable=True)
         with torch.enable_grad():
-            noisy, found = self._noise(net, z)
-        released = self._spend(net, z, noisy, found, _query.uniform(logits, 1))
+            noisy, noised = self._noise(net, z)
+        released = self._spend(net, z, noisy, noised, _query.uniform(logits, 1))
         out = torch.empty_like(z).scatter_(1, order, released).to(logits.dtype)
         kept = out.argmax(dim=1) == logits.argmax(dim=1)
         return F.log_softmax(torch.where(kept[:, None], out, logits), dim=1)
 
     def _noise(self, net: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
         """Noisy sorted logits, and which queries have any: the search over c3."""
-        best, found = z.clone(), torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        best, noised = z.clone(), torch.zeros(len(z), dtype=torch.bool, device=z.device)
         h = net(F.softmax(z, dim=1))[:, 0]
         rows = torch.nonzero((h.sigmoid() - 0.5).abs() > _CLOSE)[:, 0]
         c3 = _FIRST_C3
         while len(rows) and c3 <= _LAST_C3:
             noisy, done = self._descend(net, z[rows], h[rows].sign(), c3)
             rows, noisy = rows[done], noisy[done]
-            best[rows], found[rows] = noisy, True
+            best[rows], noised[rows] = noisy, True
             c3 *= 10
-        return best, found
+        return best, noised
 
     def _descend(self, net: nn.Module, z: Tensor, side: Tensor, c3: float) -> tuple[Tensor, Tensor]:
         """Gradient descent of all queries at one c3; (n, classes) result and (n,) success."""
@@ -153,7 +153,7 @@ class MemGuard(Defense):
             x = x - _STEP * gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return result, done
 
-    def _spend(self, net: nn.Module, z: Tensor, noisy: Tensor, found: Tensor, u: Tensor) -> Tensor:
+    def _spend(self, net: nn.Module, z: Tensor, noisy: Tensor, noised: Tensor, u: Tensor) -> Tensor:
         """Logits after as much of the noise as the budget allows."""
         budget = self.options.memguard_budget
         log_p, log_q = F.log_softmax(z.double(), dim=1), F.log_softmax(noisy.double(), dim=1)
@@ -162,7 +162,7 @@ class MemGuard(Defense):
         if self.options.memguard_form == "expected":
             unsure = [(net(F.softmax(x, dim=1))[:, 0].sigmoid() - 0.5).abs() for x in (z, noisy)]
             share = ((u < share) & (unsure[1] < unsure[0])).double()
-        share = torch.where(found, share * (1 - 1e-9), 0.0)[:, None]
+        share = torch.where(noised, share * (1 - 1e-9), 0.0)[:, None]
         mixed = torch.logaddexp((1 - share).log() + log_p, share.log() + log_q)
         return torch.where(share > 0, mixed, log_p).float()
 

@@ -55,8 +55,8 @@ def mmd2(x: Tensor, y: Tensor, width: float) -> Tensor:
 
 def mmd2_by_class(x: Tensor, y: Tensor, labels: Tensor, width: float) -> Tensor:
     """The mean over classes of `mmd2`; x and y have the same (n,) labels."""
-    found = [mmd2(x[labels == c], y[labels == c], width) for c in labels.unique()]
-    return torch.stack(found).mean()
+    each = [mmd2(x[labels == c], y[labels == c], width) for c in labels.unique()]
+    return torch.stack(each).mean()
 
 
 @dataclass

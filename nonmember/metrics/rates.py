@@ -12,7 +12,6 @@ do not contain the spread over trainings.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,7 +54,7 @@ class Deployed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One model's samples after one attack: scores, member, labels, all (n,)."""
+    """Samples of one model, or of several in a row, after one attack: all fields (n,)."""
 
     scores: np.ndarray
     member: np.ndarray
@@ -187,22 +186,22 @@ def p1(accuracy: float, advantage: float) -> float:
 
 def report(
     target: Scored,
-    shadows: Scored | Sequence[Scored],
+    shadows: Scored,
     classes: int,
     min_false_positives: int = 10,
     min_class_samples: int = 10,
 ) -> dict[str, Any]:
     """One attack's numbers on the target, rounded to 6 digits, ready for JSON.
 
-    Thresholds are fitted on the shadows together and applied to the target. "not supported"
-    stands where the samples do not carry a number, and for the thresholds without any shadow.
+    Thresholds are fitted on the shadows and applied to the target. "not supported" stands where
+    the samples do not carry a number.
     """
     inside, _ = by_membership(target.scores, target.member, "target scores")
     numbers = ranking(target.scores, target.member, min_false_positives)
     one, many = _deployed_both(target, shadows, classes, min_class_samples)
-    numbers |= flat("balanced_accuracy", one.balanced_accuracy if one else None)
-    numbers |= flat("advantage", one.advantage if one else None)
-    numbers |= flat("class_advantage", many.advantage if many else None)
+    numbers |= flat("balanced_accuracy", one.balanced_accuracy)
+    numbers |= flat("advantage", one.advantage)
+    numbers |= flat("class_advantage", many.advantage)
     others = len(target.member) - len(inside)
     return numbers | {"members": len(inside), "non_members": others}
 
@@ -218,32 +217,16 @@ def ranking(
 
 
 def _deployed_both(
-    target: Scored, shadows: Scored | Sequence[Scored], classes: int, min_class_samples: int
-) -> tuple[Deployed, Deployed] | tuple[None, None]:
+    target: Scored, shadows: Scored, classes: int, min_class_samples: int
+) -> tuple[Deployed, Deployed]:
     """The target at the shadows' global threshold and at their class thresholds."""
-    if not isinstance(shadows, Scored) and not shadows:
-        return None, None
-    known = joined(shadows)
-    by_membership(known.scores, known.member, "shadow scores")
+    by_membership(shadows.scores, shadows.member, "shadow scores")
     by_class = fit_class_thresholds(
-        known.scores, known.member, known.labels, classes, min_class_samples
+        shadows.scores, shadows.member, shadows.labels, classes, min_class_samples
     )
     return (
-        deployed(target.scores, target.member, fit_threshold(known.scores, known.member)),
+        deployed(target.scores, target.member, fit_threshold(shadows.scores, shadows.member)),
         deployed(target.scores, target.member, by_class[target.labels]),
-    )
-
-
-def joined(shadows: Scored | Sequence[Scored]) -> Scored:
-    """All samples in a row. Raises ValueError for no shadow."""
-    if isinstance(shadows, Scored):
-        return shadows
-    if not shadows:
-        raise ValueError("one scored shadow or more is needed, got none")
-    return Scored(
-        np.concatenate([part.scores for part in shadows]),
-        np.concatenate([part.member for part in shadows]),
-        np.concatenate([part.labels for part in shadows]),
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from nonmember.metrics.intervals import Interval, clopper_pearson
 from nonmember.metrics.membership import by_membership
-from nonmember.metrics.rates import NOT_SUPPORTED, Scored, auc, flat, joined
+from nonmember.metrics.rates import NOT_SUPPORTED, Scored, auc, flat
 from nonmember.metrics.thresholds import rows_by_class
 
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ _FOLDS = 5
 def risk_scores(
     scores: np.ndarray,
     labels: np.ndarray,
-    shadows: Scored | Sequence[Scored],
+    shadows: Scored,
     classes: int,
     bins: int = 50,
     min_bin_samples: int = 100,
@@ -42,16 +42,15 @@ def risk_scores(
     scores or more where scores are not equal; there are at most `bins`. Raises ValueError for
     scores that are not finite and for shadows without members or non-members.
     """
-    known = joined(shadows)
-    by_membership(known.scores, known.member, "shadow scores")
+    by_membership(shadows.scores, shadows.member, "shadow scores")
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     if not np.isfinite(scores).all():
         raise ValueError(f"scores must be finite, got {(~np.isfinite(scores)).sum()} that are not")
     if scores.shape != labels.shape or ((labels < 0) | (labels >= classes)).any():
         raise ValueError(f"labels must be {scores.shape} in 0 … {classes - 1}")
-    values, member = np.asarray(known.scores, np.float64), np.asarray(known.member, bool)
+    values, member = np.asarray(shadows.scores, np.float64), np.asarray(shadows.member, bool)
     risk = _share(scores, values, member, bins, min_bin_samples)
-    pairs = zip(rows_by_class(labels, classes), rows_by_class(known.labels, classes), strict=True)
+    pairs = zip(rows_by_class(labels, classes), rows_by_class(shadows.labels, classes), strict=True)
     for rows, learnt in pairs:
         inside = int(member[learnt].sum())
         if min(inside, len(learnt) - inside) >= max(min_class_samples, 1):

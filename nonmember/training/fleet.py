@@ -138,8 +138,8 @@ def _train_one(
             # On a CPU what the one thread has worked: other work beside it does not count.
             clock = time.process_time if device == "cpu" else time.perf_counter
             began = clock()
-            known = _prepared(data, task.data)
-            trained = train(task, known, required, device, board.reporter(key))
+            samples = _prepared(data, task.data)
+            trained = train(task, samples, required, device, board.reporter(key))
             seconds = clock() - began
             store.put(key, task, trained)
             board.log(key, task.name, seconds)

@@ -211,8 +211,6 @@ def test_the_worst_classes_are_the_highest_supported() -> None:
 
 def test_bad_inputs() -> None:
     one = scored(0, n=100)
-    with pytest.raises(ValueError, match="one scored shadow or more is needed, got none"):
-        risk.risk_scores(one.scores, one.labels, [], CLASSES)
     with pytest.raises(ValueError, match="shadow scores need members and non-members, got 100"):
         risks(one, Scored(one.scores, np.ones(100, bool), one.labels))
     with pytest.raises(ValueError, match="scores must be finite, got 100 that are not"):

@@ -146,3 +146,9 @@ def test_the_packages_own_modules() -> None:
     assert fingerprint.of_code(["nonmember.training.train"]) == fingerprint.of_code(
         ["nonmember.training.train"]
     )
+
+
+@pytest.mark.parametrize("name", fingerprint.PLUMBING)
+def test_what_is_left_out_is_a_module(name: str) -> None:
+    """A module left out by a name that it no longer has would count again, unnoticed."""
+    assert name in fingerprint.imported([name])
