@@ -13,6 +13,7 @@ Expect:  from the log-odds on, LiRA with 50,000 samples and 64 shadows at least 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import time
 import tracemalloc
@@ -26,6 +27,7 @@ from scipy.stats import norm
 
 from nonmember.attacks import Attack, attacks
 from nonmember.attacks.lira import LikelihoodRatio
+from nonmember.attacks.nn import NeuralNetwork
 from nonmember.attacks.rmia import share_beaten
 from nonmember.evidence import View
 from nonmember.metrics import rates
@@ -143,15 +145,15 @@ def main(samples: int, classes: int, nn: bool) -> None:
     for name in attacks.names():
         if name not in LEARNING:
             attack = attacks.get(name)()
-            seconds(f"{name}: fit, 1 shadow", lambda attack=attack: attack.fit([shadow]))
+            seconds(f"{name}: fit, 1 shadow", functools.partial(attack.fit, [shadow]))
             run(attack, name, target, shadow, classes)
     print(f"{'total':34s} {time.perf_counter() - start:7.3f} s")
     if nn:
-        attack = attacks.get("nn")()
-        known = make_view(samples // 2, classes, 2)
-        epochs = attack.options.nn_epochs
-        seconds(f"nn: fit, {samples // 2} samples, {epochs} epochs", lambda: attack.fit([known]))
-        run(attack, "nn", target, shadow, classes)
+        learner = NeuralNetwork()
+        half = make_view(samples // 2, classes, 2)
+        epochs = learner.options.nn_epochs
+        seconds(f"nn: fit, {samples // 2} samples, {epochs} epochs", lambda: learner.fit([half]))
+        run(learner, "nn", target, shadow, classes)
 
 
 if __name__ == "__main__":

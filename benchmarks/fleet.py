@@ -13,11 +13,13 @@ second around a fleet would count.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +34,8 @@ from nonmember.training.build import build_model
 from nonmember.training.store import Store
 
 MODELS = 6
-CASES = {  # model settings, input shape, samples a model, epochs
+Case = tuple[dict[str, Any], tuple[int, ...], int, int]
+CASES: dict[str, Case] = {  # model settings, input shape, samples a model, epochs
     "mlp_small": ({"name": "mlp", "widths": [256, 128], "activation": "relu"}, (600,), 5000, 40),
     "mlp_large": (
         {"name": "mlp", "widths": [1024, 512, 256], "activation": "relu"}, (600,), 5000, 10,
@@ -97,6 +100,10 @@ def measure(name: str, repeats: int) -> str:
             for precision in ("fp32", "bf16")
         }  # fmt: skip
 
+        def by_hand() -> None:
+            for task in tasks["fp32"]:
+                plain(task, data)
+
         def run(precision: str, attempt: int) -> None:
             store = Store(Path(folder) / f"{precision}{attempt}" / "models")
             fleet.train_all(tasks[precision], Path(folder), store, ComputeOptions())
@@ -104,9 +111,9 @@ def measure(name: str, repeats: int) -> str:
         run("fp32", -1)
         times: dict[str, list[float]] = {"plain": [], "fp32": [], "bf16": []}
         for attempt in range(repeats):
-            times["plain"].append(clock(lambda: [plain(t, data) for t in tasks["fp32"]]))
+            times["plain"].append(clock(by_hand))
             for precision in ("fp32", "bf16"):
-                times[precision].append(clock(lambda p=precision, a=attempt: run(p, a)))
+                times[precision].append(clock(functools.partial(run, precision, attempt)))
     median = {way: statistics.median(seconds) for way, seconds in times.items()}
     return (
         f"{name:10} plain {median['plain']:6.1f} s   fleet fp32 {median['fp32']:6.1f} s "

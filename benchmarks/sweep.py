@@ -81,7 +81,9 @@ def settings(name: str, trials: int, rng: np.random.Generator) -> list[dict[str,
     return [{"name": "none"}, *({"name": name, **base, **values} for values in grid)]
 
 
-def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: int) -> list[float]:
+def trial(
+    folder: str, params: dict[str, Any], defense: dict[str, Any], seed: int
+) -> list[float | None]:
     """Train a target and a shadow: train accuracy, test accuracy, AUC of each attack."""
     data = prepared.load(folder)
     options = splits.SplitOptions(**params["split"])
@@ -109,7 +111,8 @@ def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: in
         seen = Evidence(signals)
         scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed)
         known = audit.behaviour(seen.target)
-        aucs = [rates.auc(scores[f"{name}.target"], seen.target.member).value for name in ATTACKS]
+        member = np.asarray(seen.target.member)
+        aucs = [rates.auc(scores[f"{name}.target"], member).value for name in ATTACKS]
     return [known["train_acc"], known["test_acc"], *aucs]
 
 

@@ -13,6 +13,8 @@ from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
 from nonmember.task import Task, TrainOptions
 
+__all__ = ["Batch", "Defense"]
+
 
 class Defense:
     """One defense. A subclass overrides the one or two hooks it needs.
