@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
+Names = set[str]  # by another name where `set` is a method
 
 TINY: dict[str, Any] = {
     "seed": 0,
@@ -84,7 +85,7 @@ class Project:
         assert (process.returncode != 0) == fails, out
         return out
 
-    def repro(self) -> set[str]:
+    def repro(self) -> Names:
         """`dvc repro`; the stages that were run (not those served from the cache)."""
         self.out = self.dvc("repro")
         return ran(self.out)
@@ -94,7 +95,7 @@ class Project:
         found = sorted(self.folder.glob(pattern))
         return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in found if p.is_file()}
 
-    def stored(self) -> set[str]:
+    def stored(self) -> Names:
         """Fingerprints of the finished models in the store."""
         return {path.stem for path in (self.folder / "work" / "models").glob("*.safetensors")}
 

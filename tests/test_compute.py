@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pytest
@@ -41,7 +42,9 @@ def test_the_cpu_is_always_there() -> None:
 @pytest.mark.parametrize(
     ("kind", "there"), [("cuda", ["cuda:0", "cuda:1", "cpu"]), ("mps", ["cpu"]), (None, ["cpu"])]
 )
-def test_accelerators_that_can_do_float64_come_first(kind, there, monkeypatch) -> None:
+def test_accelerators_that_can_do_float64_come_first(
+    kind: str | None, there: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Signals need it, and Apple's have none: training there would end in a traceback."""
     found = None if kind is None else torch.device(kind)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: found)
@@ -78,7 +81,7 @@ def test_slots(two_gpus: None) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "many"])
-def test_impossible_workers(workers: object) -> None:
+def test_impossible_workers(workers: Any) -> None:
     with pytest.raises(ValidationError):
         ComputeOptions(workers=workers)
 
@@ -145,7 +148,7 @@ def square(x: int, pause: float = 0.0) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("backend", "workers"), [("sequential", 1), ("loky", 1), ("loky", 2)])
-def test_spread_calls_each_once(backend: str, workers: int) -> None:
+def test_spread_calls_each_once(backend: Any, workers: int) -> None:
     options = ComputeOptions(devices="cpu", workers=workers, backend=backend)
     found = list(compute.in_pool(options, square, [(i,) for i in range(5)]))
     assert sorted(value for value, _ in found) == [0, 1, 4, 9, 16]
@@ -181,7 +184,7 @@ def fail(x: int) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sequential", "loky"])
-def test_an_error_in_a_worker_reaches_the_caller(backend: str) -> None:
+def test_an_error_in_a_worker_reaches_the_caller(backend: Any) -> None:
     options = ComputeOptions(devices="cpu", workers=1, backend=backend)
     with pytest.raises(KeyError, match="number 3"):
         list(compute.in_pool(options, fail, [(3,)]))

@@ -11,13 +11,16 @@ import pytest
 
 from nonmember import doctor, files
 from nonmember.attacks import attacks
+from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows
 from nonmember.doctor import Lab
 from nonmember.evidence import Evidence, View
 from nonmember.extraction import signals
 from nonmember.metrics import rates
 from nonmember.metrics.intervals import Interval
+from nonmember.task import Task
 from nonmember.training import train
+from nonmember.training.train import Trained
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_intervals_that_are_too_short(
     whole = rates.auc
 
     def short(scores: np.ndarray, member: np.ndarray) -> Interval:
-        value, low, high = whole(scores, member)
+        value, low, high = np.array(whole(scores, member), np.float64)
         return Interval(value, value - (value - low) / 3, value + (high - value) / 3)
 
     monkeypatch.setattr(rates, "auc", short)
@@ -122,9 +125,9 @@ def test_a_net_scored_in_training_mode(lab: Lab, monkeypatch: pytest.MonkeyPatch
 
 
 def test_target_and_shadows_trained_differently(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unlike(task: train.Task, data: object) -> object:
+    def unlike(task: Task, data: Prepared) -> Trained:
         seed = task.seed + ("shadow" in task.name)
-        return train.train(dataclasses.replace(task, seed=seed), data)  # type: ignore[arg-type]
+        return train.train(dataclasses.replace(task, seed=seed), data)
 
     assert doctor.same_training(lab).well
     monkeypatch.setattr(doctor, "train", unlike)

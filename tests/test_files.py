@@ -83,7 +83,9 @@ def test_a_full_disk_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.Monk
     files.write(tmp_path / "b", lambda file: file.write(b"b"), durable=False)
 
 
-def test_room_for_an_array_is_taken_before_it_is_filled(tmp_path, monkeypatch) -> None:
+def test_room_for_an_array_is_taken_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A memory map that finds the disk full would kill the process."""
     files.reserve_array(tmp_path / "a.npy", (1000, 500))
     array = np.load(tmp_path / "a.npy", mmap_mode="r+")
@@ -105,7 +107,7 @@ def test_room_for_an_array_is_taken_before_it_is_filled(tmp_path, monkeypatch) -
     files.reserve_array(tmp_path / "c.npy", (3, 4))
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path) -> None:
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with files.whole_folder(tmp_path / "a") as place:
         (place / "one").write_text("1")
         assert names(tmp_path) == [".a.tmp"]
@@ -166,7 +168,11 @@ def test_damaged_json_names_the_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_arrays_round_trip(tmp_path: Path) -> None:
-    arrays = {"b.x": np.arange(3), "a": np.array([0.5, np.nan], np.float32), "e": np.empty((0, 2))}
+    arrays: dict[str, np.ndarray] = {
+        "b.x": np.arange(3),
+        "a": np.array([0.5, np.nan], np.float32),
+        "e": np.empty((0, 2)),
+    }
     files.write_arrays(tmp_path / "a.npz", arrays)
     found = files.read_arrays(tmp_path / "a.npz")
     assert list(found) == list(arrays)

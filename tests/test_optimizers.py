@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from nonmember.task import TrainOptions
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
-def test_a_bare_step_is_the_optimisers_own(name):
+def test_a_bare_step_is_the_optimisers_own(name: Any) -> None:
     options = TrainOptions(optimizer=name, epochs=1, lr=0.1)
     torch.manual_seed(0)
     bare = nn.Linear(4, 3)
@@ -35,7 +36,7 @@ def test_a_bare_step_is_the_optimisers_own(name):
     assert torch.is_grad_enabled()
 
 
-def test_forgotten_gradients_are_gone():
+def test_forgotten_gradients_are_gone() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     model(torch.ones(1, 2)).sum().backward()
@@ -44,7 +45,7 @@ def test_forgotten_gradients_are_gone():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
-def test_weight_decay_reaches_the_optimiser(name):
+def test_weight_decay_reaches_the_optimiser(name: Any) -> None:
     options = TrainOptions(optimizer=name, epochs=1, lr=0.1, weight_decay=0.25)
     made = optimizers.make_optimizer(nn.Linear(2, 1), options)
     assert [group["weight_decay"] for group in made.param_groups] == [0.25]

@@ -21,7 +21,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[2])
-def test_the_settings_pass_config(command: list[str], tmp_path: Path, monkeypatch) -> None:
+def test_the_settings_pass_config(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """CIFAR is not downloaded: arrays of its shape and number of classes stand in."""
     assert command[:2] == ["nonmember", "compare"]
     parser = argparse.ArgumentParser()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +44,7 @@ net = NeuralNetwork()._train(np.eye(6, 3, dtype=np.float32), np.arange(6) % 2)
     [TRAIN.replace("OPTIMIZER", "'sgd'"), TRAIN.replace("OPTIMIZER", "'adam'"), EXTRACT, ATTACK],
     ids=["sgd", "adam", "extract", "nn"],
 )
-def test_work_starts_without_what_it_does_not_use(work, tmp_path):
+def test_work_starts_without_what_it_does_not_use(work: str, tmp_path: Path) -> None:
     found = "print([m for m in ('torch._dynamo', 'sympy', 'sklearn') if m in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", f"import sys\n{work}\n{found}", str(tmp_path)],

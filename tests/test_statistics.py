@@ -31,7 +31,7 @@ def ramp(gaps: np.ndarray, classes: int = 3) -> np.ndarray:
     return logits
 
 
-def test_statistics_equal_their_formulas():
+def test_statistics_equal_their_formulas() -> None:
     logits, y = ordinary()
     p = np.exp(logits.astype(np.float64))
     p /= p.sum(axis=1, keepdims=True)
@@ -49,7 +49,7 @@ def test_statistics_equal_their_formulas():
     np.testing.assert_allclose(s.log_complement(log_p), np.log(1 - p), rtol=1e-9)
 
 
-def test_modified_entropy_is_equation_8():
+def test_modified_entropy_is_equation_8() -> None:
     logits, y = ordinary()
     p = np.exp(s.log_softmax(logits))
     one_hot = np.eye(p.shape[1])[y] == 1
@@ -60,7 +60,7 @@ def test_modified_entropy_is_equation_8():
 
 @pytest.mark.parametrize("gap", [0.0, 1.0, 17.0, 40.0, 300.0])
 @pytest.mark.parametrize("y", [0, 1])
-def test_extremes_equal_arbitrary_precision(gap, y):
+def test_extremes_equal_arbitrary_precision(gap: float, y: int) -> None:
     with localcontext(prec=400):
         e = [Decimal(gap).exp(), Decimal(1), Decimal(1)]
         p = [v / sum(e) for v in e]
@@ -78,7 +78,7 @@ def test_extremes_equal_arbitrary_precision(gap, y):
     np.testing.assert_allclose(np.concatenate(got), np.array(expected, float), rtol=1e-12)
 
 
-def test_float32_softmax_would_tie_where_these_do_not():
+def test_float32_softmax_would_tie_where_these_do_not() -> None:
     gaps = np.arange(17.0, 701.0)
     naive = np.exp(ramp(gaps).astype(np.float32) - gaps[:, None].astype(np.float32))
     naive /= naive.sum(axis=1, keepdims=True)
@@ -95,7 +95,7 @@ def test_float32_softmax_would_tie_where_these_do_not():
 
 
 @pytest.mark.parametrize("y", [0, 1])
-def test_orderings_never_saturate(y):
+def test_orderings_never_saturate(y: int) -> None:
     gaps = np.linspace(0, 1e4, 5001)
     log_p, labels = s.log_softmax(ramp(gaps)), np.full(len(gaps), y)
     direction = -1 if y == 0 else 1  # a wrong label looks worse as the gap grows
@@ -109,7 +109,7 @@ def test_orderings_never_saturate(y):
 
 
 @given(LOGITS, st.integers(0, 1))
-def test_nothing_is_infinite_or_out_of_range(logits, y):
+def test_nothing_is_infinite_or_out_of_range(logits: np.ndarray, y: int) -> None:
     labels, log_p = np.full(len(logits), y), s.log_softmax(logits)
     with np.errstate(all="raise", under="ignore"):
         ranges = [
@@ -128,13 +128,13 @@ def test_nothing_is_infinite_or_out_of_range(logits, y):
 
 
 @given(LOGITS)
-def test_log_softmax_sums_to_one_and_is_idempotent(logits):
+def test_log_softmax_sums_to_one_and_is_idempotent(logits: np.ndarray) -> None:
     log_p = s.log_softmax(logits)
     np.testing.assert_allclose(np.exp(log_p).sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(s.log_softmax(log_p), log_p, rtol=1e-12, atol=1e-300)
 
 
-def test_log_softmax_ignores_a_shift_and_leaves_its_input_alone():
+def test_log_softmax_ignores_a_shift_and_leaves_its_input_alone() -> None:
     logits, _ = ordinary()
     logits = logits.astype(np.float64)
     before = logits.copy()
@@ -143,7 +143,7 @@ def test_log_softmax_ignores_a_shift_and_leaves_its_input_alone():
 
 
 @pytest.mark.parametrize("count", [1, 3, 9])
-def test_largest_others_are_those_of_a_sort(count):
+def test_largest_others_are_those_of_a_sort(count: int) -> None:
     rng = np.random.default_rng(0)
     log_p, labels = s.log_softmax(rng.normal(size=(50, 6))), rng.integers(6, size=50)
     found = s.largest_others(log_p, labels, count)
@@ -151,7 +151,7 @@ def test_largest_others_are_those_of_a_sort(count):
         np.testing.assert_array_equal(few, sorted(np.delete(row, label), reverse=True)[:count])
 
 
-def test_of_equal_top_classes_the_first_is_predicted():
+def test_of_equal_top_classes_the_first_is_predicted() -> None:
     logits = np.array([[1.0, 5.0, 5.0], [5.0, 5.0, 1.0]])
     assert s.correct(logits, np.array([1, 1])).tolist() == [True, False]
 
@@ -165,12 +165,12 @@ def test_of_equal_top_classes_the_first_is_predicted():
         (np.array([[np.inf, 1.0]]), "must be finite"),
     ],
 )
-def test_bad_logits(logits, message):
+def test_bad_logits(logits: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         s.log_softmax(logits)
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch):
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, y = ordinary()
     log_p = s.log_softmax(logits)
     expected = s.log_modified_entropy(log_p, y), s.log_entropy(log_p)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +19,10 @@ from nonmember.evidence import View
 from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
 
 N, CLASSES, MODELS = 60, 4, 12
-CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
 
 
-def model(seed: int, **more: object) -> View:
+def model(seed: int, **more: Any) -> View:
     """Members gain 1.5 logits; every sample has models with and models without it."""
     labels = np.random.default_rng(0).integers(CLASSES, size=N)
     rng = np.random.default_rng([1, seed])
@@ -49,11 +51,15 @@ def phi(view: View, i: int) -> float:
     return math.log(p_true(view, i) / (1 - p_true(view, i)))
 
 
-def groups(view: View, i: int, value: object) -> tuple[list[float], list[float]]:
+def groups(
+    view: View, i: int, value: Callable[[View, int], float]
+) -> tuple[list[float], list[float]]:
     """A sample's values under the models with it and under those without it."""
-    inside = [value(other, i) for other in view.reference if other.member[i]]
-    outside = [value(other, i) for other in view.reference if not other.member[i]]
-    return inside, outside
+    parts: tuple[list[float], list[float]] = ([], [])
+    for other in view.reference or ():
+        assert other.member is not None
+        parts[0 if other.member[i] else 1].append(value(other, i))
+    return parts
 
 
 def mean(values: list[float]) -> float:

@@ -19,9 +19,9 @@ from nonmember.training.store import Store
 from nonmember.training.train import Trained, seed_all
 
 CLASSES = 3
-MLP = {"name": "mlp", "widths": [12, 8]}
+MLP: dict[str, Any] = {"name": "mlp", "widths": [12, 8]}
 # No weight decay: a weight that moves has received a gradient.
-TRAIN = {"lr": 0.1, "weight_decay": 0.0, "epochs": 2, "batch_size": 6}
+TRAIN: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "epochs": 2, "batch_size": 6}
 
 
 def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
@@ -84,4 +84,10 @@ def start(task: Task, data: Prepared) -> tuple[nn.Module, Tensor, Tensor]:
     return model.train(), data.normalise(inputs), labels
 
 
-ONE_STEP = {"epochs": 1, "batch_size": 1000, "momentum": 0.0}
+def gradient(x: Tensor) -> Tensor:
+    """What `backward` left in x; AssertionError if it left nothing."""
+    assert x.grad is not None
+    return x.grad
+
+
+ONE_STEP: dict[str, Any] = {"epochs": 1, "batch_size": 1000, "momentum": 0.0}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from itertools import count
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,8 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nonmember.data.prepared import Prepared
 from nonmember.defenses import AdvReg, Batch
 from nonmember.defenses._inference import answers
+from nonmember.defenses._run import Run
+from nonmember.defenses.advreg import _Attacker
+from nonmember.task import Task
 from nonmember.training.train import train_with_required
 
 TINY = {
@@ -36,8 +43,9 @@ def players(seed: int = 0) -> tuple[Batch, Batch]:
     return members, Batch(torch.randn(4, CLASSES), torch.tensor([2, 0, 1, 1]))
 
 
-def attacker_says(net: torch.nn.Module, shown: torch.Tensor, labels: torch.Tensor) -> list[float]:
+def attacker_says(net: nn.Module | None, shown: torch.Tensor, labels: torch.Tensor) -> list[float]:
     """h, layer by layer, sample by sample."""
+    assert isinstance(net, _Attacker)
     values = []
     for row, label in zip(shown, labels, strict=True):
         left = net.prediction(row[None])
@@ -48,7 +56,7 @@ def attacker_says(net: torch.nn.Module, shown: torch.Tensor, labels: torch.Tenso
 
 @pytest.mark.parametrize("objective", ["paper", "published"])
 @pytest.mark.parametrize("shown", ["probabilities", "logits"])
-def test_both_losses_are_the_formulas(objective, shown):
+def test_both_losses_are_the_formulas(objective: str, shown: str) -> None:
     members, others = players()
     defense = AdvReg(advreg_alpha=2.0, advreg_objective=objective, advreg_input=shown)
     view = [
@@ -67,14 +75,15 @@ def test_both_losses_are_the_formulas(objective, shown):
     assert defense.attack_loss(members, others).item() == pytest.approx(attack, rel=1e-5)
 
 
-def test_no_gradient_of_the_attackers_loss_reaches_the_classifier():
+def test_no_gradient_of_the_attackers_loss_reaches_the_classifier() -> None:
     members, others = players()
     AdvReg().attack_loss(members, others).backward()
     assert members.logits.grad is None
+    assert members.parts is not None
     assert all(p.grad is not None for p in members.parts.parameters())
 
 
-def test_nasrs_net():
+def test_nasrs_net() -> None:
     widths = [
         (m.in_features, m.out_features)
         for m in AdvReg().make_parts(100, 8).modules()
@@ -85,12 +94,12 @@ def test_nasrs_net():
     ]  # fmt: skip
 
 
-def test_warm_up_epochs_are_cross_entropy(tmp_path, monkeypatch):
+def test_warm_up_epochs_are_cross_entropy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny.save(tmp_path)
-    found = {}
+    found: dict[int, set[bool]] = {}
     plain = AdvReg.loss
 
-    def see(self, batch):
+    def see(self: AdvReg, batch: Batch) -> torch.Tensor:
         loss = plain(self, batch)
         same = bool(loss == F.cross_entropy(batch.logits, batch.labels))
         found.setdefault(batch.epoch, set()).add(same)
@@ -102,22 +111,23 @@ def test_warm_up_epochs_are_cross_entropy(tmp_path, monkeypatch):
     assert found == {1: {True}, 2: {True}, 3: {False}, 4: {False}}
 
 
-def test_a_round_has_the_attacker_and_classifier_steps_of_its_keys(tmp_path, monkeypatch):
+def test_a_round_has_the_attacker_and_classifier_steps_of_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tiny.save(tmp_path)
-    calls = []
-    plain = AdvReg.attack_loss
-    monkeypatch.setattr(AdvReg, "attack_loss", lambda self, *a: calls.append(1) or plain(self, *a))
+    plain = Mock(wraps=AdvReg.attack_loss)
+    monkeypatch.setattr(AdvReg, "attack_loss", lambda *a: plain(*a))
     keys = {"advreg_attack_steps": 2, "advreg_classifier_steps": 3}
     task = tiny.task(data, {"name": "advreg", **keys})
     train_with_required(task, data)
     steps = task.train.epochs * -(-len(task.train_rows) // task.train.batch_size)
-    assert len(calls) == 2 * -(-steps // 3)
+    assert plain.call_count == 2 * -(-steps // 3)
 
 
-def roused(make):
+def roused(make: Any) -> Any:
     """`make_parts` with weights so large that Adam's first steps do not turn on rounding errors."""
 
-    def parts(self, *sizes):
+    def parts(self: AdvReg, *sizes: int) -> Any:
         attacker = make(self, *sizes)
         for p in attacker.parameters():
             nn.init.normal_(p, std=0.05)
@@ -128,11 +138,12 @@ def roused(make):
 
 def log_odds(net: nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The attacker's answer to predictions, without what it remembers of labels."""
+    assert isinstance(net, _Attacker)
     known = net.label(F.one_hot(labels, CLASSES).float())
     return net.both(torch.cat([net.prediction(F.softmax(logits, dim=1)), known], dim=1))[:, 0]
 
 
-def by_hand(data, task):
+def by_hand(data: Prepared, task: Task) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Algorithm 1 written out: the weights of classifier and attacker after the last epoch."""
     o, keys = task.train, task.defense
     order = torch.Generator().manual_seed(task.seed)
@@ -142,7 +153,7 @@ def by_hand(data, task):
     other_x, other_y = data.take(task.inference_rows)
     other_x = data.normalise(other_x)
     net = AdvReg().make_parts(CLASSES, 8)
-    ours = torch.optim.SGD(model.parameters(), o.lr, o.momentum)
+    ours = torch.optim.SGD(model.parameters(), o.lr_at(0), o.momentum)
     theirs = torch.optim.Adam(net.parameters(), keys["advreg_lr"])
     step = count()
     for epoch in range(1, o.epochs + 1):
@@ -171,7 +182,9 @@ def by_hand(data, task):
     return model.state_dict(), net.state_dict()
 
 
-def test_training_is_algorithm_1_written_by_hand(tmp_path, monkeypatch):
+def test_training_is_algorithm_1_written_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Several rounds of both players, the first epoch of three a warm-up."""
     data = tiny.save(tmp_path)
     keys = {
@@ -187,16 +200,18 @@ def test_training_is_algorithm_1_written_by_hand(tmp_path, monkeypatch):
     torch.testing.assert_close(result.extras, dict(attacker), rtol=1e-4, atol=1e-4)
 
 
-def test_the_attacker_sees_the_classifier_without_dropout(tmp_path, monkeypatch):
+def test_the_attacker_sees_the_classifier_without_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tiny.save(tmp_path)
     seen, expected = [], []
     attack_loss, train_attacker = AdvReg.attack_loss, AdvReg._train_attacker
 
-    def see(self, members, others):
+    def see(self: AdvReg, members: Batch, others: Batch) -> torch.Tensor:
         seen.append(members.logits)
         return attack_loss(self, members, others)
 
-    def expect(self, run, rows):
+    def expect(self: AdvReg, run: Run, rows: torch.Tensor) -> None:
         half = rows[: (len(rows) + 1) // 2]
         expected.append(answers(run, run.model, run.inputs[half]))
         train_attacker(self, run, rows)
@@ -209,12 +224,12 @@ def test_the_attacker_sees_the_classifier_without_dropout(tmp_path, monkeypatch)
     torch.testing.assert_close(seen, expected)
 
 
-def test_parts_are_asked_for():
+def test_parts_are_asked_for() -> None:
     with pytest.raises(ValueError, match=r"Batch\.parts"):
         AdvReg().loss(Batch(torch.zeros(2, 3), torch.tensor([0, 1]), epoch=5))
 
 
-def test_the_attacker_learns_to_tell_confident_members():
+def test_the_attacker_learns_to_tell_confident_members() -> None:
     """The other player works too: on fixed predictions its accuracy leaves one half."""
     torch.manual_seed(1)
     defense = AdvReg()

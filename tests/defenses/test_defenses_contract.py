@@ -10,6 +10,7 @@ import dataclasses
 import importlib.util
 import inspect
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -36,7 +37,8 @@ NAMES = defenses.names()
 CHANGES = {"loss", "step", "data", "model", "phases", "released predictor"}
 VGG = {"name": "vgg11_bn"}
 # How the tiny data of the fixture of that name are trained on: images through batch norm.
-PLACES = {
+Maker = Callable[..., tuple[Task, Trained]]  # a defense's name, seed, place
+PLACES: dict[str, dict[str, Any]] = {
     "table": {},
     "images": {"net": {"name": "resnet20"}, "batch_size": 8, "augment": "crop_flip"},
 }
@@ -84,7 +86,7 @@ def places(table: Prepared, images: Prepared) -> dict[str, Prepared]:
 
 
 @pytest.fixture(scope="module")
-def trained(places: dict[str, Prepared]) -> Any:
+def trained(places: dict[str, Prepared]) -> Maker:
     """(name, seed, place) -> (task, training), each made once."""
 
     @cache
@@ -121,7 +123,9 @@ def assert_finite(result: Trained) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_on_a_table_and_its_curve_is_finite(name, trained, table):
+def test_trains_on_a_table_and_its_curve_is_finite(
+    name: str, trained: Maker, table: Prepared
+) -> None:
     task, result = trained(name)
     assert_finite(result)
     seen = released(task, result, table)
@@ -132,7 +136,9 @@ def test_trains_on_a_table_and_its_curve_is_finite(name, trained, table):
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_fleet_stores_exactly_what_train_makes(name, place, trained, places, tmp_path):
+def test_the_fleet_stores_exactly_what_train_makes(
+    name: str, place: str, trained: Maker, places: dict[str, Prepared], tmp_path: Path
+) -> None:
     """Same seed, same weights; saved, loaded and released predictions are equal."""
     data = places[place]
     task, direct = trained(name, place=place)
@@ -145,13 +151,15 @@ def test_the_fleet_stores_exactly_what_train_makes(name, place, trained, places,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_seed_gives_other_weights(name, trained):
+def test_another_seed_gives_other_weights(name: str, trained: Maker) -> None:
     one, two = trained(name, 0)[1].weights, trained(name, 1)[1].weights
     assert any(not torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, table, monkeypatch):
+def test_every_weight_of_the_model_and_of_its_parts_is_trained(
+    name: str, trained: Maker, table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing decays here: a weight that moved has received a gradient."""
     task, _ = trained(name)
     before: list[tuple[Any, dict[str, torch.Tensor]]] = []
@@ -175,7 +183,9 @@ def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, ta
 @pytest.mark.parametrize("model", [0, 2], ids=["target", "shadow"])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_no_sample_outside_its_own_sets_is_ever_touched(name, place, model, places):
+def test_no_sample_outside_its_own_sets_is_ever_touched(
+    name: str, place: str, model: int, places: dict[str, Prepared]
+) -> None:
     """Test rows that are NaN under a wrong label change nothing, for target and shadow."""
     data = places[place]
     task = tiny.task(data, settings(name), model=model, **PLACES[place])
@@ -189,7 +199,9 @@ def test_no_sample_outside_its_own_sets_is_ever_touched(name, place, model, plac
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_without_an_inference_set_unless_it_says_it_needs_one(name, table):
+def test_trains_without_an_inference_set_unless_it_says_it_needs_one(
+    name: str, table: Prepared
+) -> None:
     task = tiny.task(table, settings(name), split={"scheme": "crl"})
     assert len(task.inference_rows) == 0
     if defenses.get(name).needs_inference:
@@ -198,7 +210,7 @@ def test_trains_without_an_inference_set_unless_it_says_it_needs_one(name, table
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_images_through_batch_norm(name, trained, images):
+def test_trains_images_through_batch_norm(name: str, trained: Maker, images: Prepared) -> None:
     task, result = trained(name, place="images")
     assert_finite(result)
     assert torch.isfinite(released(task, result, images)).all()
@@ -209,7 +221,7 @@ def test_trains_images_through_batch_norm(name, trained, images):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_vgg(name, large_images):
+def test_trains_vgg(name: str, large_images: Prepared) -> None:
     """Nine million weights, dropout and biases before batch norm; one or two steps."""
     task = tiny.task(large_images, settings(name), net=VGG, batch_size=16, epochs=1, lr=0.01)
     result = train_with_required(task, large_images)
@@ -217,7 +229,9 @@ def test_trains_vgg(name, large_images):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_neutral_settings_are_plain_training_and_others_are_not(name, trained, table):
+def test_neutral_settings_are_plain_training_and_others_are_not(
+    name: str, trained: Maker, table: Prepared
+) -> None:
     neutral = settings(name, "NEUTRAL")
     if neutral is None:
         pytest.skip("its test module gives no neutral settings")
@@ -229,7 +243,7 @@ def test_neutral_settings_are_plain_training_and_others_are_not(name, trained, t
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_impossible_combinations_come_as_lines_that_name_the_key(name):
+def test_impossible_combinations_come_as_lines_that_name_the_key(name: str) -> None:
     cls = defenses.get(name)
     assert cls().check(10) == []  # the defaults are possible for ten classes
     for classes in (2, 10, 1000):
@@ -264,7 +278,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("name", "key"), SETTINGS)
-def test_a_value_out_of_range_is_refused_by_its_key(name, key):
+def test_a_value_out_of_range_is_refused_by_its_key(name: str, key: str) -> None:
     cls = defenses.get(name)
     for bad in beyond(cls.Options.model_fields[key]):
         with pytest.raises(ValidationError, match=key):
@@ -272,21 +286,21 @@ def test_a_value_out_of_range_is_refused_by_its_key(name, key):
 
 
 @pytest.mark.parametrize(("name", "key"), SETTINGS)
-def test_every_setting_is_described_and_every_number_has_a_range(name, key):
+def test_every_setting_is_described_and_every_number_has_a_range(name: str, key: str) -> None:
     field = defenses.get(name).Options.model_fields[key]
     assert field.description
     if field.annotation in (int, float):
         assert bounds(field), f"{key} has no range"
 
 
-def test_settings_of_two_defenses_never_share_a_key():
+def test_settings_of_two_defenses_never_share_a_key() -> None:
     count = Counter(key for _, cls in defenses for key in cls.Options.model_fields)
     assert [key for key, times in count.items() if times > 1] == []
     assert "name" not in count
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
-def test_a_defense_says_what_it_changes_and_where_it_is_from(name):
+def test_a_defense_says_what_it_changes_and_where_it_is_from(name: str) -> None:
     cls = defenses.get(name)
     parts = {part.strip() for part in cls.changes.split(",")}
     assert parts

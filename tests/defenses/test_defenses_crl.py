@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,12 +77,20 @@ def by_hand(
     return rce, distance / 2 if distance / 2 > o.alpha_rcl else spread / 2
 
 
+def learnt(b: Batch) -> tuple[Tensor, Tensor]:
+    """The features and the centres of a batch that has both."""
+    assert b.features is not None
+    assert isinstance(b.parts, nn.Embedding)
+    return b.features, b.parts.weight
+
+
 def hand_batch(crl: CRL, b: Batch, **changed: np.ndarray) -> tuple[float, float]:
     """`by_hand` on a batch; p_y follows changed logits only where no gradient is stopped."""
+    features, centers = learnt(b)
     arrays = {
         "logits": b.logits.detach().numpy(),
-        "features": b.features.detach().numpy(),
-        "centers": b.parts.weight.detach().numpy(),
+        "features": features.detach().numpy(),
+        "centers": centers.detach().numpy(),
     }
     frozen = arrays["logits"]
     arrays |= changed
@@ -95,7 +105,8 @@ def hand_batch(crl: CRL, b: Batch, **changed: np.ndarray) -> tuple[float, float]
 
 def slope(crl: CRL, b: Batch, name: str, weights: tuple[float, float]) -> np.ndarray:
     """Central differences of weights · (L_rce, L_rcl) in one of the batch's tensors."""
-    value = {"logits": b.logits, "features": b.features, "centers": b.parts.weight}[name]
+    features, centers = learnt(b)
+    value = {"logits": b.logits, "features": features, "centers": centers}[name]
     start = value.detach().numpy()
     out = np.zeros_like(start)
     for place in np.ndindex(start.shape):
@@ -107,7 +118,7 @@ def slope(crl: CRL, b: Batch, name: str, weights: tuple[float, float]) -> np.nda
 
 
 BRANCHES = [(EVEN, RELAXED), (EVEN, STRICT), (ODD, RELAXED), (ODD, STRICT)]
-VARIANTS = [
+VARIANTS: list[dict[str, Any]] = [
     {},
     {"crl_stop_gradient": False},
     {"crl_py_max": 0.6},
@@ -119,23 +130,26 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("epoch", "thresholds"), BRANCHES)
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_value_and_gradients_are_those_of_algorithm_1(epoch, thresholds, variant):
+def test_value_and_gradients_are_those_of_algorithm_1(
+    epoch: int, thresholds: dict[str, float], variant: dict[str, Any]
+) -> None:
     crl = CRL(**{"lambda_rcl": 0.25, **thresholds, **variant})
     b = batch(epoch)
     lam = crl.options.lambda_rcl
     loss = crl.loss(b)
     loss.backward()
     assert loss.item() == pytest.approx(np.dot((1, lam), hand_batch(crl, b)), rel=1e-12)
-    for name, found in (("logits", b.logits.grad), ("features", b.features.grad)):
-        np.testing.assert_allclose(found, slope(crl, b, name, (1, lam)), rtol=1e-6, atol=1e-8)
+    features, centers = learnt(b)
+    for name, tensor in (("logits", b.logits), ("features", features)):
+        expected = slope(crl, b, name, (1, lam))
+        np.testing.assert_allclose(tiny.gradient(tensor).numpy(), expected, rtol=1e-6, atol=1e-8)
     # Line 24: the centres follow L_rcl alone; published code scales it by lambda.
     weight = lam if crl.options.center_scaled else 1.0
-    np.testing.assert_allclose(
-        b.parts.weight.grad, slope(crl, b, "centers", (0, weight)), rtol=1e-6, atol=1e-8
-    )
+    expected = slope(crl, b, "centers", (0, weight))
+    np.testing.assert_allclose(tiny.gradient(centers).numpy(), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_the_cases_lie_on_both_sides_of_the_thresholds():
+def test_the_cases_lie_on_both_sides_of_the_thresholds() -> None:
     b = batch()
     ce = F.cross_entropy(shrink(b.logits, 0.1), b.labels).item()
     assert STRICT["alpha_rce"] < ce < RELAXED["alpha_rce"]
@@ -143,7 +157,7 @@ def test_the_cases_lie_on_both_sides_of_the_thresholds():
     assert relaxed != pytest.approx(strict, rel=1e-3)
 
 
-def test_the_thresholds_act_on_the_batch_mean_and_not_on_single_samples():
+def test_the_thresholds_act_on_the_batch_mean_and_not_on_single_samples() -> None:
     crl = CRL(alpha_rce=0.7, lambda_rcl=0.0, tau_rce=0.0)
     logits = torch.tensor([[4.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     b = Batch(logits, torch.tensor([0, 0]), epoch=ODD)
@@ -152,19 +166,19 @@ def test_the_thresholds_act_on_the_batch_mean_and_not_on_single_samples():
     assert crl.loss(b).item() == pytest.approx(losses.mean().item())
 
 
-def test_without_a_stop_gradient_the_relaxed_step_raises_the_true_class_logit():
+def test_without_a_stop_gradient_the_relaxed_step_raises_the_true_class_logit() -> None:
     labels = torch.tensor([0])
     grads = []
     for stop in (True, False):
         logits = torch.tensor([[3.0, 0.0, 0.0]], requires_grad=True)
         crl = CRL(alpha_rce=1.0, tau_rce=0.0, lambda_rcl=0.0, crl_stop_gradient=stop)
         crl.loss(Batch(logits, labels, epoch=ODD)).backward()
-        grads.append(logits.grad[0, 0].item())
+        grads.append(tiny.gradient(logits)[0, 0].item())
     assert grads[0] == pytest.approx(0.0, abs=1e-6)  # the soft label is the prediction itself
     assert grads[1] < -0.01
 
 
-def test_lambda_zero_has_no_centres_and_needs_no_features():
+def test_lambda_zero_has_no_centres_and_needs_no_features() -> None:
     crl = CRL(lambda_rcl=0.0)
     assert crl.make_parts(CLASSES, WIDTH) is None
     b = batch(EVEN)
@@ -172,20 +186,20 @@ def test_lambda_zero_has_no_centres_and_needs_no_features():
     assert crl.loss(Batch(b.logits, b.labels, epoch=EVEN)).item() == pytest.approx(expected)
 
 
-def test_shrink_bounds_the_norm_and_leaves_everything_at_tau_zero():
+def test_shrink_bounds_the_norm_and_leaves_everything_at_tau_zero() -> None:
     vectors = 1e4 * torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     assert torch.equal(shrink(vectors, 0.0), vectors)
     assert (shrink(vectors, 0.5).norm(dim=1) < 2.0 + 1e-5).all()
 
 
-def test_centres_are_an_embedding_with_an_sgd_of_their_own():
+def test_centres_are_an_embedding_with_an_sgd_of_their_own() -> None:
     crl = CRL(center_lr=0.02, center_momentum=0.9, center_weight_decay=0.0005)
     assert tuple(crl.make_parts(7, 5).weight.shape) == (7, 5)
     own = crl.part_options()
     assert (own.lr, own.momentum, own.weight_decay) == (0.02, 0.9, 0.0005)
 
 
-def test_missing_features_or_centres_are_named():
+def test_missing_features_or_centres_are_named() -> None:
     b = batch()
     with pytest.raises(ValueError, match=r"Batch\.features and Batch\.parts"):
         CRL().loss(Batch(b.logits, b.labels))
@@ -200,7 +214,7 @@ def test_missing_features_or_centres_are_named():
         (100, 0.1, 0.004), (100, 0.2, 0.50), (100, 0.5, 2.66), (100, 1.0, 3.62),
     ],
 )  # fmt: skip
-def test_the_floor_of_the_normalised_loss(classes, tau, floor):
+def test_the_floor_of_the_normalised_loss(classes: int, tau: float, floor: float) -> None:
     """The closed form, the published figures, and the best logits that the bound allows."""
     found = cross_entropy_floor(classes, tau)
     assert found == pytest.approx(floor, rel=0.25 if floor < 0.01 else 0.01)
@@ -223,7 +237,9 @@ def test_the_floor_of_the_normalised_loss(classes, tau, floor):
         ({"tau_rcl": 1.0}, 1.9, 2.1, "alpha_rcl"),
     ],
 )
-def test_thresholds_no_batch_can_cross_are_refused_with_the_interval(options, inside, outside, key):
+def test_thresholds_no_batch_can_cross_are_refused_with_the_interval(
+    options: dict[str, Any], inside: float, outside: float, key: str
+) -> None:
     alphas = {"alpha_rce": 1.0, "alpha_rcl": 0.1}
     assert CRL(**{**alphas, **options, key: inside}).check(10) == []
     (problem,) = CRL(**{**alphas, **options, key: outside}).check(10)
@@ -231,7 +247,7 @@ def test_thresholds_no_batch_can_cross_are_refused_with_the_interval(options, in
     assert f"found {outside}" in problem
 
 
-def test_without_normalisation_the_centre_loss_has_no_upper_bound():
+def test_without_normalisation_the_centre_loss_has_no_upper_bound() -> None:
     assert CRL(tau_rcl=0.0, alpha_rcl=500.0).check(10) == []
 
 
@@ -243,12 +259,12 @@ def test_without_normalisation_the_centre_loss_has_no_upper_bound():
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_options_are_refused_by_name(bad):
+def test_bad_options_are_refused_by_name(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(bad))):
         CRL(**bad)
 
 
-def test_a_step_in_a_loop_of_ones_own_moves_model_and_centres():
+def test_a_step_in_a_loop_of_ones_own_moves_model_and_centres() -> None:
     """The five lines of the class docstring, with float32 tensors."""
     torch.manual_seed(0)
     body, head = nn.Linear(6, WIDTH), nn.Linear(WIDTH, CLASSES)
@@ -262,10 +278,12 @@ def test_a_step_in_a_loop_of_ones_own_moves_model_and_centres():
 
     total().backward()
     for module in (body, head, centers):
-        assert all(p.grad.abs().sum() > 0 for p in module.parameters())
+        assert all(tiny.gradient(p).abs().sum() > 0 for p in module.parameters())
 
 
-def test_training_is_a_loop_of_ones_own_with_an_optimiser_for_the_centres(tmp_path, monkeypatch):
+def test_training_is_a_loop_of_ones_own_with_an_optimiser_for_the_centres(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three epochs; each optimiser forgets the gradients of the step before."""
     data = tiny.save(tmp_path)
     keys = {**TINY, "center_lr": 0.05, "center_momentum": 0.8, "center_weight_decay": 0.02}
@@ -275,8 +293,9 @@ def test_training_is_a_loop_of_ones_own_with_an_optimiser_for_the_centres(tmp_pa
     crl, o = CRL(**keys), task.train
     order = torch.Generator().manual_seed(task.seed)
     model, x, y = tiny.start(task, data)
+    assert isinstance(model, nn.Sequential)
     centers = crl.make_parts(data.classes, model[-1].in_features)
-    ours = torch.optim.SGD(model.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay)
+    ours = torch.optim.SGD(model.parameters(), o.lr_at(0), o.momentum, weight_decay=o.weight_decay)
     theirs = torch.optim.SGD(centers.parameters(), 0.05, 0.8, weight_decay=0.02)
     for epoch in range(1, o.epochs + 1):
         for rows in torch.randperm(len(y), generator=order).split(o.batch_size):
@@ -294,14 +313,17 @@ def test_training_is_a_loop_of_ones_own_with_an_optimiser_for_the_centres(tmp_pa
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("epoch", "thresholds"), BRANCHES)
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if "crl_stop_gradient" not in v], ids=str)
-def test_the_closed_form_is_what_autograd_finds(epoch, thresholds, variant, dtype):
+def test_the_closed_form_is_what_autograd_finds(
+    epoch: int, thresholds: dict[str, float], variant: dict[str, Any], dtype: torch.dtype
+) -> None:
     """Also for a feature of zeros, as a dead ReLU layer gives, and for a scaled loss."""
     crl = CRL(**{"lambda_rcl": 0.25, **thresholds, **variant})
     found = []
     for way in (crl.loss, crl.traced_loss):
         b = batch(epoch)
+        assert isinstance(b.parts, nn.Embedding)
         parts = b.parts.to(dtype)
-        start = b.features.detach().to(dtype)
+        start = learnt(b)[0].detach().to(dtype)
         start[1] = 0
         logits = b.logits.detach().to(dtype).requires_grad_()
         features = start.requires_grad_()
@@ -313,7 +335,7 @@ def test_the_closed_form_is_what_autograd_finds(epoch, thresholds, variant, dtyp
         torch.testing.assert_close(fast, slow, rtol=rtol, atol=rtol / 10)
 
 
-def test_only_the_traced_loss_has_second_derivatives():
+def test_only_the_traced_loss_has_second_derivatives() -> None:
     crl, b = CRL(), batch()
     (once,) = torch.autograd.grad(crl.loss(b), b.logits, create_graph=True)
     (twice,) = torch.autograd.grad(crl.traced_loss(b), b.logits, create_graph=True)

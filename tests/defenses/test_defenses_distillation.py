@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -25,7 +27,7 @@ def logits(seed: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("heat", [1.0, 2.0, 50.0])
-def test_the_loss_is_eq_17(alpha, heat):
+def test_the_loss_is_eq_17(alpha: float, heat: float) -> None:
     student, teacher = logits(0), logits(1)
     total = 0.0
     for i, y in enumerate(LABELS.tolist()):
@@ -39,12 +41,12 @@ def test_the_loss_is_eq_17(alpha, heat):
     assert loss.item() == pytest.approx(total / 3, rel=1e-9)
 
 
-def test_without_a_teacher_it_says_so():
+def test_without_a_teacher_it_says_so() -> None:
     with pytest.raises(ValueError, match="needs the teacher's logits"):
         Distillation().loss(Batch(logits(0), LABELS))
 
 
-def test_the_teacher_is_the_undefended_model_and_is_trained_once(tmp_path):
+def test_the_teacher_is_the_undefended_model_and_is_trained_once(tmp_path: Path) -> None:
     data = tiny.save(tmp_path / "data")
     store = Store(tmp_path / "work" / "models")
     options = ComputeOptions(devices="cpu", workers=1, backend="sequential")
@@ -55,7 +57,7 @@ def test_the_teacher_is_the_undefended_model_and_is_trained_once(tmp_path):
     assert len((store.folder.parent / "times.csv").read_text().splitlines()) == 3
 
 
-def test_a_student_of_the_teacher_alone_comes_to_its_answers(tmp_path):
+def test_a_student_of_the_teacher_alone_comes_to_its_answers(tmp_path: Path) -> None:
     """With alpha 1 no label is used; relabelled data gives the same student."""
     data = tiny.save(tmp_path)
     task = tiny.task(data, {"name": "distillation", "distill_alpha": 1.0}, epochs=60, lr=0.05)
@@ -73,7 +75,7 @@ def test_a_student_of_the_teacher_alone_comes_to_its_answers(tmp_path):
     assert (answers[0] - answers[1]).abs().mean() < 0.05
 
 
-def test_the_teacher_sees_the_augmented_batch(tmp_path):
+def test_the_teacher_sees_the_augmented_batch(tmp_path: Path) -> None:
     """Answers given once for all rows would be those of other images."""
     data = tiny.save(tmp_path, (1, 8, 8), n=96)
     task = tiny.task(data, {"name": "distillation"}, augment="crop_flip")
@@ -83,7 +85,9 @@ def test_the_teacher_sees_the_augmented_batch(tmp_path):
 
     def spy(self: Distillation, batch: Batch) -> torch.Tensor:
         found = real(self, batch)
+        assert batch.run is not None
         model = batch.run.state(Teacher).model
+        assert model is not None
         asked.append(torch.equal(found, model(batch.inputs)) and not model.training)
         assert not found.requires_grad
         return found
@@ -98,6 +102,6 @@ def test_the_teacher_sees_the_augmented_batch(tmp_path):
 @pytest.mark.parametrize(
     "bad", [{"distill_alpha": -0.1}, {"distill_alpha": 1.1}, {"distill_temperature": 0.0}]
 )
-def test_bad_options_are_refused_by_name(bad):
+def test_bad_options_are_refused_by_name(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(bad))):
         Distillation(**bad)

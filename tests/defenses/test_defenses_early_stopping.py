@@ -34,7 +34,7 @@ def assert_same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> N
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_it_is_the_whole_training_cut_off(data):
+def test_it_is_the_whole_training_cut_off(data: Prepared) -> None:
     """Same learning rates as a training that goes on, which a shorter training has not."""
     _, short = stopped(data, stop_epoch=3)
     full = train(tiny.task(data, epochs=8, schedule="cosine", lr=0.05), data)
@@ -58,7 +58,9 @@ def validation_rows(data: Prepared, task: Task, share: float) -> tuple[np.ndarra
     return np.array(held), np.setdiff1d(task.train_rows, held)
 
 
-def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(data, monkeypatch):
+def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     epochs: list[dict[str, torch.Tensor]] = []
 
     def keep(self: EarlyStopping, run: Any) -> None:
@@ -80,7 +82,9 @@ def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(data, monkeypatc
     assert_same(chosen.weights, epochs[best])
 
 
-def test_every_epoch_takes_all_other_rows_once_in_an_order_of_its_own(data, monkeypatch):
+def test_every_epoch_takes_all_other_rows_once_in_an_order_of_its_own(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     orders, real = [], EarlyStopping.rows
 
     def spy(self: EarlyStopping, run: Any, batch_size: int) -> list[torch.Tensor]:
@@ -95,7 +99,7 @@ def test_every_epoch_takes_all_other_rows_once_in_an_order_of_its_own(data, monk
     assert len({tuple(order) for order in orders}) == 3
 
 
-def test_patience_ends_the_training(data):
+def test_patience_ends_the_training(data: Prepared) -> None:
     _, patient = stopped(data, epochs=30, stop_epoch=0, stop_validation=0.25)
     _, hasty = stopped(data, epochs=30, stop_epoch=0, stop_validation=0.25, stop_patience=3)
     assert len(patient.curve) == 30
@@ -111,11 +115,13 @@ def test_patience_ends_the_training(data):
         ({"stop_epoch": 1, "stop_validation": 0.99}, r"defense\.stop_validation: 0\.99 of 24"),
     ],
 )
-def test_what_does_not_fit_the_training_is_refused(data, options, message):
+def test_what_does_not_fit_the_training_is_refused(
+    data: Prepared, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         stopped(data, **options)
 
 
-def test_patience_needs_a_validation_share():
+def test_patience_needs_a_validation_share() -> None:
     (problem,) = EarlyStopping(stop_patience=2).check(3)
     assert problem.startswith("defense.stop_patience: needs defense.stop_validation")

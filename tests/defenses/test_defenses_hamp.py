@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import tiny
@@ -19,7 +20,7 @@ NEUTRAL = {"hamp_gamma": 0.0, "hamp_alpha": 0.0}
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
 @pytest.mark.parametrize("gamma", [0.0, 0.05, 0.5, 0.8, 0.99])
-def test_a_label_has_the_entropy_asked_for(gamma, classes):
+def test_a_label_has_the_entropy_asked_for(gamma: float, classes: int) -> None:
     p = top_probability(gamma, classes)
     label = [p] + [(1 - p) / (classes - 1)] * (classes - 1)
     entropy = -sum(v * math.log(v) for v in label if v > 0)
@@ -30,7 +31,7 @@ def test_a_label_has_the_entropy_asked_for(gamma, classes):
 
 @pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_the_loss_is_kl_minus_weighted_entropy(alpha, published):
+def test_the_loss_is_kl_minus_weighted_entropy(alpha: float, published: bool) -> None:
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(5, 4, generator=rng, dtype=torch.float64)
     labels = torch.tensor([0, 3, 2, 1, 1])
@@ -45,13 +46,13 @@ def test_the_loss_is_kl_minus_weighted_entropy(alpha, published):
     assert found == pytest.approx(kl / (4 if published else 1) - alpha * entropy)
 
 
-def test_gamma_zero_is_cross_entropy():
+def test_gamma_zero_is_cross_entropy() -> None:
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     found = HAMP(**NEUTRAL).loss(Batch(logits, labels))
     assert found == F.cross_entropy(logits, labels)
 
 
-def test_the_answer_is_a_random_score_vector_in_the_order_of_the_query():
+def test_the_answer_is_a_random_score_vector_in_the_order_of_the_query() -> None:
     rng = torch.Generator().manual_seed(0)
     bank = torch.randn(7, 5, generator=rng).sort(dim=1, descending=True).values
     logits = 9 * torch.randn(300, 5, generator=rng)
@@ -61,7 +62,7 @@ def test_the_answer_is_a_random_score_vector_in_the_order_of_the_query():
     assert {tuple(row) for row in out.sort(dim=1, descending=True).values.tolist()} == rows
 
 
-def test_the_scores_say_nothing_about_confidence():
+def test_the_scores_say_nothing_about_confidence() -> None:
     rng = torch.Generator().manual_seed(0)
     bank = torch.randn(200, 4, generator=rng).sort(dim=1, descending=True).values
     sure = 20 * torch.randn(2000, 4, generator=rng)
@@ -70,7 +71,7 @@ def test_the_scores_say_nothing_about_confidence():
     assert tops[0] == pytest.approx(tops[1].item(), abs=0.1)
 
 
-def test_the_same_query_gets_the_same_answer():
+def test_the_same_query_gets_the_same_answer() -> None:
     bank = torch.randn(50, 4).sort(dim=1, descending=True).values
     logits = torch.randn(30, 4)
     one = HAMP().release(logits, {"scores": bank})
@@ -78,7 +79,7 @@ def test_the_same_query_gets_the_same_answer():
     assert torch.equal(one, two)
 
 
-def test_the_model_itself_can_be_released(tmp_path):
+def test_the_model_itself_can_be_released(tmp_path: Path) -> None:
     data = tiny.save(tmp_path)
     task = tiny.task(data, {"name": "hamp", "hamp_release": False})
     result = train_with_required(task, data)
@@ -87,7 +88,7 @@ def test_the_model_itself_can_be_released(tmp_path):
     assert torch.equal(build_defense(task).release(logits, result.extras), logits)
 
 
-def test_random_inputs_stay_in_range_and_whole_features_whole():
+def test_random_inputs_stay_in_range_and_whole_features_whole() -> None:
     stream = torch.Generator().manual_seed(0)
     table = torch.tensor([[0.0, 1.5], [3.0, 2.5], [1.0, 2.0]])
     drawn = random_inputs(table, 4000, stream)

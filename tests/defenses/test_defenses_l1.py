@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -11,7 +13,9 @@ NEUTRAL = {"l1_lambda": 0.0}
 TINY = {"l1_lambda": 0.01}
 
 
-def test_one_step_descends_on_cross_entropy_plus_the_sum_of_absolute_weights(tmp_path):
+def test_one_step_descends_on_cross_entropy_plus_the_sum_of_absolute_weights(
+    tmp_path: Path,
+) -> None:
     data = tiny.save(tmp_path)
     task = tiny.task(data, {"name": "l1", "l1_lambda": 0.03}, **tiny.ONE_STEP)
     model, x, y = tiny.start(task, data)
@@ -19,11 +23,13 @@ def test_one_step_descends_on_cross_entropy_plus_the_sum_of_absolute_weights(tmp
     (plain + 0.03 * sum(p.abs().sum() for p in model.parameters())).backward()
     trained = train(task, data)
     for name, p in model.named_parameters():
-        torch.testing.assert_close(trained.weights[name], p - task.train.lr * p.grad)
+        torch.testing.assert_close(
+            trained.weights[name], p - task.train.lr_at(0) * tiny.gradient(p)
+        )
     assert trained.curve[0]["loss"] == pytest.approx(plain.item(), abs=1e-5)
 
 
-def test_a_stronger_penalty_leaves_smaller_weights(tmp_path):
+def test_a_stronger_penalty_leaves_smaller_weights(tmp_path: Path) -> None:
     data = tiny.save(tmp_path)
     sizes = []
     for strength in (0.0, 0.01, 0.1):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -12,7 +14,9 @@ TINY = {"l2_lambda": 0.05}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_steps_descend_on_cross_entropy_plus_the_sum_of_squares(tmp_path, optimizer):
+def test_steps_descend_on_cross_entropy_plus_the_sum_of_squares(
+    tmp_path: Path, optimizer: str
+) -> None:
     """On top of train.weight_decay, which is half as strong per unit."""
     data = tiny.save(tmp_path)
     options = {**tiny.ONE_STEP, "epochs": 3, "weight_decay": 0.02, "optimizer": optimizer}

@@ -18,7 +18,7 @@ def logits() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 0.7, 1.0])
-def test_the_loss_is_eq_14(alpha):
+def test_the_loss_is_eq_14(alpha: float) -> None:
     total = 0.0
     for row, y in zip(logits().softmax(dim=1).tolist(), LABELS.tolist(), strict=True):
         divergence = sum(0.25 * math.log(0.25 / p) for p in row)
@@ -27,7 +27,7 @@ def test_the_loss_is_eq_14(alpha):
     assert loss.item() == pytest.approx(total / 3, rel=1e-12)
 
 
-def test_the_gradient_is_that_of_a_smoothed_label():
+def test_the_gradient_is_that_of_a_smoothed_label() -> None:
     g = logits().requires_grad_()
     LabelSmoothing(smoothing_alpha=0.3).loss(Batch(g, LABELS)).backward()
     target = 0.7 * F.one_hot(LABELS, 4) + 0.3 / 4
@@ -35,6 +35,6 @@ def test_the_gradient_is_that_of_a_smoothed_label():
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, "0.1"])
-def test_bad_options_are_refused_by_name(bad):
+def test_bad_options_are_refused_by_name(bad: float | str) -> None:
     with pytest.raises(ValidationError, match="smoothing_alpha"):
         LabelSmoothing(smoothing_alpha=bad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -50,7 +52,9 @@ def distortion(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("form", ["expected", "deterministic"])
 @pytest.mark.parametrize("budget", [0.05, 0.5, 2.0])
-def test_every_argmax_is_kept(form, budget, attacker, queries):
+def test_every_argmax_is_kept(
+    form: str, budget: float, attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     out = MemGuard(memguard_budget=budget, memguard_form=form).release(
         queries, attacker.state_dict()
     )
@@ -60,14 +64,18 @@ def test_every_argmax_is_kept(form, budget, attacker, queries):
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.5])
-def test_the_deterministic_form_keeps_the_budget_for_each_query(budget, attacker, queries):
+def test_the_deterministic_form_keeps_the_budget_for_each_query(
+    budget: float, attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     defense = MemGuard(memguard_budget=budget, memguard_form="deterministic")
     spent = distortion(defense.release(queries, attacker.state_dict()), queries)
     assert spent.max() <= budget + 1e-6
     assert spent.max() > 0.9 * budget
 
 
-def test_the_expected_form_keeps_it_on_average_over_the_random_choice(attacker, queries):
+def test_the_expected_form_keeps_it_on_average_over_the_random_choice(
+    attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     """P(noise) · ‖noise‖₁ ≤ budget for each query: noise of d is added to about budget / d."""
     many = (queries[:50, None] + 0.01 * torch.arange(40)[None, :, None]).reshape(-1, CLASSES)
     free = MemGuard(memguard_budget=2.0, memguard_form="deterministic")
@@ -80,14 +88,18 @@ def test_the_expected_form_keeps_it_on_average_over_the_random_choice(attacker, 
     assert (spent.mean(dim=1) <= 0.1 + 3 * full.reshape(50, 40)[:, 0] / 40**0.5).all()
 
 
-def test_the_attacker_ends_up_less_certain(attacker, queries):
+def test_the_attacker_ends_up_less_certain(
+    attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     out = MemGuard(memguard_budget=2.0).release(queries, attacker.state_dict())
     before, after = certainty(attacker, queries), certainty(attacker, out)
     assert (after <= before + 1e-5).all()
     assert after.mean() < before.mean() / 2
 
 
-def test_the_same_query_always_gets_the_same_answer_in_any_company(attacker, queries):
+def test_the_same_query_always_gets_the_same_answer_in_any_company(
+    attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     defense = MemGuard(memguard_budget=0.2)
     out = defense.release(queries, attacker.state_dict())
     alone = torch.cat([defense.release(q[None], attacker.state_dict()) for q in queries[:20]])
@@ -95,20 +107,24 @@ def test_the_same_query_always_gets_the_same_answer_in_any_company(attacker, que
     assert torch.equal(out, defense.release(queries, attacker.state_dict()))
 
 
-def test_the_scale_of_the_logits_stays_inside(attacker, queries):
+def test_the_scale_of_the_logits_stays_inside(
+    attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     """A user gets probabilities: two models that differ by a constant answer alike."""
     guard, weights = MemGuard(memguard_budget=0.5), attacker.state_dict()
     out = guard.release(queries, weights)
     torch.testing.assert_close(out.logsumexp(dim=1), torch.zeros(len(out)), atol=1e-5, rtol=0)
 
 
-def test_no_budget_no_change_and_no_query_no_answer(attacker, queries):
+def test_no_budget_no_change_and_no_query_no_answer(
+    attacker: torch.nn.Module, queries: torch.Tensor
+) -> None:
     defense = MemGuard(memguard_budget=0.0)
     assert torch.equal(defense.release(queries, attacker.state_dict()), queries)
     assert MemGuard().release(queries[:0], attacker.state_dict()).shape == (0, CLASSES)
 
 
-def test_the_objective_is_the_papers_sum(attacker, queries):
+def test_the_objective_is_the_papers_sum(attacker: torch.nn.Module, queries: torch.Tensor) -> None:
     z = queries[:3].sort(dim=1, descending=True).values
     x = z.flip(1)  # the argmax is overtaken
     p = F.softmax(z, dim=1)
@@ -124,7 +140,9 @@ def test_the_objective_is_the_papers_sum(attacker, queries):
         assert h[i].item() == pytest.approx(attacker(q[None]).item(), rel=1e-5)
 
 
-def test_training_is_plain_and_the_surrogate_learns_from_members_and_inference_set(tmp_path):
+def test_training_is_plain_and_the_surrogate_learns_from_members_and_inference_set(
+    tmp_path: Path,
+) -> None:
     data = tiny.save(tmp_path)
     plain = train_with_required(tiny.task(data), data)
     guarded = train_with_required(tiny.task(data, {"name": "memguard", **TINY}), data)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
 
+from nonmember.data.prepared import Prepared
 from nonmember.defenses import Batch, MixupMMD
 from nonmember.defenses import mixup_mmd as module
+from nonmember.defenses._inference import draw_like
+from nonmember.defenses._run import Run
 from nonmember.defenses.mixup_mmd import mmd2, mmd2_by_class
 from nonmember.training.train import train_with_required
 
@@ -33,35 +38,39 @@ def by_hand(x: list[list[float]], y: list[list[float]], width: float) -> float:
     return mean(x, x) + mean(y, y) - 2 * mean(x, y)
 
 
-def test_mmd_is_the_biased_estimate():
+def test_mmd_is_the_biased_estimate() -> None:
     x, y = samples(5, 0), samples(7, 1)
     assert mmd2(x, y, 0.6).item() == pytest.approx(by_hand(x.tolist(), y.tolist(), 0.6))
     assert mmd2(x, x, 0.6).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_mmd_by_class_averages_the_classes():
+def test_mmd_by_class_averages_the_classes() -> None:
     x, y, labels = samples(6, 0), samples(6, 1), torch.tensor([0, 1, 0, 1, 1, 2])
     parts = [by_hand(x[labels == c].tolist(), y[labels == c].tolist(), 1.0) for c in range(3)]
     assert mmd2_by_class(x, y, labels, 1.0).item() == pytest.approx(sum(parts) / 3)
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory):
+def table(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return tiny.save(tmp_path_factory.mktemp("mmd"))
 
 
-def spied(table, monkeypatch, **options):
+def spied(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> tuple[list[Any], list[int]]:
     """A training, the batches that were forwarded for the loss, and the epochs with a penalty."""
-    losses, epochs = [], []
+    losses: list[Any] = []
+    epochs: list[int] = []
     loss, penalty = MixupMMD.loss, MixupMMD._penalty
 
-    def see(self, batch):
+    def see(self: MixupMMD, batch: Batch) -> torch.Tensor:
         value = loss(self, batch)
+        assert batch.run is not None
         mixing = batch.run.state(module.Mixing)
         losses.append((batch, (mixing.partners, mixing.share), float(value.detach())))
         return value
 
-    def act(self, run, rows):
+    def act(self: MixupMMD, run: Run, rows: torch.Tensor) -> torch.Tensor:
         epochs.append(run.epoch)
         return penalty(self, run, rows)
 
@@ -73,7 +82,9 @@ def spied(table, monkeypatch, **options):
     return losses, epochs
 
 
-def test_a_batch_is_mixed_and_both_labels_weighted(table, monkeypatch):
+def test_a_batch_is_mixed_and_both_labels_weighted(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     losses, _ = spied(table, monkeypatch, mmd_lambda=0.0)
     for batch, (partner, share), value in losses[:5]:
         assert 0 <= share <= 1
@@ -85,37 +96,44 @@ def test_a_batch_is_mixed_and_both_labels_weighted(table, monkeypatch):
         assert not torch.allclose(batch.inputs, plain)
 
 
-def test_the_penalty_waits_for_the_gap_and_spares_the_last_epoch(table, monkeypatch):
+def test_the_penalty_waits_for_the_gap_and_spares_the_last_epoch(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gaps = iter([0.01, 0.2, 0.2, 0.2])
     monkeypatch.setattr(MixupMMD, "_gap", lambda self, run: next(gaps))
     _, epochs = spied(table, monkeypatch, epochs=5)
     assert set(epochs) == {3, 4}
 
 
-def test_the_penalty_compares_members_with_others_of_their_classes(table, monkeypatch):
-    seen = []
-    monkeypatch.setattr(module, "mmd2", lambda p, q, w: seen.append((p, q)) or (p * 0).sum())
-    drawn = []
-    draw = module.draw_like
-    monkeypatch.setattr(
-        module, "draw_like", lambda run, labels: drawn.append((run, labels)) or draw(run, labels)
-    )
+def test_the_penalty_compares_members_with_others_of_their_classes(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = Mock(side_effect=lambda p, q, width: (p * 0).sum())
+    monkeypatch.setattr(module, "mmd2", compared)
+    drawn = Mock(wraps=draw_like)
+    monkeypatch.setattr(module, "draw_like", drawn)
     spied(table, monkeypatch, epochs=3, mmd_min_gap=0.0)
-    run, labels = drawn[0]
-    rows, there = draw(run, labels)
+    run, labels = drawn.call_args_list[0].args
+    rows, there = draw_like(run, labels)
     assert there.all()
     assert torch.equal(run.inference_labels[rows], labels)
-    members, others = seen[0]
+    members, others, _ = compared.call_args_list[0].args
     assert members.requires_grad
     assert not others.requires_grad
     torch.testing.assert_close(members.sum(dim=1), torch.ones(len(members)))
 
 
-def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(table, monkeypatch):
+def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three epochs of one step each; the strangers are those that the training drew."""
-    drawn = []
-    draw = module.draw_like
-    monkeypatch.setattr(module, "draw_like", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def draw(run: Run, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn.append(draw_like(run, labels))
+        return drawn[-1]
+
+    monkeypatch.setattr(module, "draw_like", draw)
     keys = {"mixup_alpha": 0.0, "mmd_lambda": 4.0, "mmd_min_gap": 0.0}
     task = tiny.task(table, {"name": "mixup_mmd", **keys}, **{**tiny.ONE_STEP, "epochs": 3})
     result = train_with_required(task, table)
@@ -130,26 +148,26 @@ def test_training_is_a_loop_by_hand_with_the_penalty_added_in_the_second_epoch(t
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
             for p, gradient in zip(model.parameters(), gradients, strict=True):
-                p -= task.train.lr_at(0) * gradient
+                p.sub_(task.train.lr_at(0) * gradient)
     wanted = dict(model.state_dict())
     torch.testing.assert_close(result.weights, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_classes_that_the_inference_set_lacks_take_no_part(table):
-    class Run:
+def test_classes_that_the_inference_set_lacks_take_no_part(table: Prepared) -> None:
+    class Bare:
         inference_labels = torch.tensor([2, 0, 2])
         classes, device = 3, torch.device("cpu")
 
         @staticmethod
-        def state(kind):
+        def state(kind: Any) -> Any:
             return kind({1: torch.Generator()})
 
-    rows, there = module.draw_like(Run, torch.tensor([0, 1, 2]))
+    rows, there = draw_like(cast(Run, Bare), torch.tensor([0, 1, 2]))
     assert there.tolist() == [True, False, True]
     assert rows[0] == 1
     assert rows[2] in (0, 2)
 
 
-def test_a_loop_without_a_run_is_told():
+def test_a_loop_without_a_run_is_told() -> None:
     with pytest.raises(ValueError, match=r"Batch\.run"):
         MixupMMD().loss(Batch(torch.zeros(2, 3), torch.tensor([0, 1])))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
@@ -52,7 +54,7 @@ def loss_and_gradient(defense: RelaxLoss, epoch: int) -> tuple[float, np.ndarray
     logits = torch.tensor(LOGITS, dtype=torch.float64, requires_grad=True)
     loss = defense.loss(Batch(logits, torch.tensor(LABELS), epoch=epoch))
     loss.backward()
-    return loss.item(), logits.grad.numpy()
+    return loss.item(), tiny.gradient(logits).numpy()
 
 
 def slope(o: RelaxLoss.Options, epoch: int) -> np.ndarray:
@@ -71,7 +73,9 @@ def slope(o: RelaxLoss.Options, epoch: int) -> np.ndarray:
 @pytest.mark.parametrize("stop", [True, False])
 @pytest.mark.parametrize("variant", ["image", "table"])
 @pytest.mark.parametrize(("alpha", "epoch"), [DESCEND, ASCEND, FLATTEN])
-def test_value_and_gradient_are_those_of_algorithm_1(alpha, epoch, variant, stop, first):
+def test_value_and_gradient_are_those_of_algorithm_1(
+    alpha: float, epoch: int, variant: str, stop: bool, first: int
+) -> None:
     defense = RelaxLoss(
         relax_alpha=alpha, relax_variant=variant, relax_stop_gradient=stop, relax_first_epoch=first
     )
@@ -81,7 +85,7 @@ def test_value_and_gradient_are_those_of_algorithm_1(alpha, epoch, variant, stop
     np.testing.assert_allclose(gradient, slope(defense.options, epoch), rtol=1e-6, atol=1e-9)
 
 
-def test_the_samples_are_on_the_sides_the_cases_claim():
+def test_the_samples_are_on_the_sides_the_cases_claim() -> None:
     ce = F.cross_entropy(torch.tensor(LOGITS), torch.tensor(LABELS)).item()
     assert DESCEND[0] < ce < FLATTEN[0]
     right = [max(range(3), key=row.__getitem__) == y for row, y in zip(LOGITS, LABELS, strict=True)]
@@ -90,7 +94,7 @@ def test_the_samples_are_on_the_sides_the_cases_claim():
     assert max(own) > RelaxLoss().options.relax_py_max  # the clamp acts
 
 
-def test_even_epochs_ascend_and_the_published_count_swaps_them():
+def test_even_epochs_ascend_and_the_published_count_swaps_them() -> None:
     plain = loss_and_gradient(RelaxLoss(relax_alpha=0.0), 1)[1]
     ours = loss_and_gradient(RelaxLoss(relax_alpha=1.0), 2)[1]
     theirs = loss_and_gradient(RelaxLoss(relax_alpha=1.0, relax_first_epoch=0), 1)[1]
@@ -99,7 +103,7 @@ def test_even_epochs_ascend_and_the_published_count_swaps_them():
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_alpha_zero_is_cross_entropy_and_no_other_setting_is(epoch):
+def test_alpha_zero_is_cross_entropy_and_no_other_setting_is(epoch: int) -> None:
     plain = F.cross_entropy(torch.tensor(LOGITS, dtype=torch.float64), torch.tensor(LABELS)).item()
     assert loss_and_gradient(RelaxLoss(relax_alpha=0.0), epoch)[0] == pytest.approx(plain)
     for variant in ("image", "table"):
@@ -107,7 +111,7 @@ def test_alpha_zero_is_cross_entropy_and_no_other_setting_is(epoch):
         assert loss_and_gradient(defense, epoch)[0] != pytest.approx(plain, rel=1e-3)
 
 
-def test_the_bound_on_p_y_belongs_to_the_table_variant():
+def test_the_bound_on_p_y_belongs_to_the_table_variant() -> None:
     def flat(**more: object) -> float:
         return loss_and_gradient(RelaxLoss(relax_alpha=1.0, **more), 1)[0]
 
@@ -115,7 +119,7 @@ def test_the_bound_on_p_y_belongs_to_the_table_variant():
     assert flat(relax_py_max=0.1) > flat(relax_py_max=0.3) > flat(relax_py_max=1.0)
 
 
-def test_the_level_must_be_below_that_of_guessing():
+def test_the_level_must_be_below_that_of_guessing() -> None:
     assert RelaxLoss(relax_alpha=2.3).check(10) == []
     (problem,) = RelaxLoss(relax_alpha=2.31).check(10)
     assert problem == "defense.relax_alpha: must be at most log(10) = 2.3, found 2.31"
@@ -129,6 +133,6 @@ def test_the_level_must_be_below_that_of_guessing():
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_options_are_refused_by_name(bad):
+def test_bad_options_are_refused_by_name(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(bad))):
         RelaxLoss(**bad)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -14,18 +16,18 @@ TINY = {"sharpreg_rho": 0.1}
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.6])
-def test_a_step_descends_on_all_three_terms(tmp_path, gamma):
+def test_a_step_descends_on_all_three_terms(tmp_path: Path, gamma: float) -> None:
     defense = {"name": "sharpreg", "sharpreg_rho": 0.2, "sharpreg_lam": 1.5}
     defense["sharpreg_gamma"] = gamma
     assert_one_step(tmp_path, defense, 0.2, 1 - gamma + 1.5, -1.5)
 
 
-def test_gamma_alone_scales_the_gradient(tmp_path):
+def test_gamma_alone_scales_the_gradient(tmp_path: Path) -> None:
     defense = {"name": "sharpreg", "sharpreg_lam": 0.0, "sharpreg_gamma": 0.3}
     assert_one_step(tmp_path, defense, 0.2, 0.7, 0.0)
 
 
-def test_it_reduces_to_two_settings(tmp_path):
+def test_it_reduces_to_two_settings(tmp_path: Path) -> None:
     """lam / (1 − gamma) at a learning rate (1 − gamma) times as large is the same training."""
     data = tiny.save(tmp_path)
     three = {"name": "sharpreg", "sharpreg_lam": 0.75, "sharpreg_gamma": 0.5, "sharpreg_rho": 0.1}
@@ -36,7 +38,7 @@ def test_it_reduces_to_two_settings(tmp_path):
         torch.testing.assert_close(one[key], other[key], rtol=1e-3, atol=1e-5)
 
 
-def test_without_gamma_it_is_sharp_minima(tmp_path):
+def test_without_gamma_it_is_sharp_minima(tmp_path: Path) -> None:
     data = tiny.save(tmp_path)
     one = {"name": "sharpreg", "sharpreg_lam": 1.0, "sharpreg_rho": 0.1, "sharpreg_gamma": 0.0}
     other = {"name": "sharp_minima", "sharp_lam": 1.0, "sharp_rho": 0.1}
@@ -44,6 +46,6 @@ def test_without_gamma_it_is_sharp_minima(tmp_path):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_bad_options_are_refused_by_name():
+def test_bad_options_are_refused_by_name() -> None:
     with pytest.raises(ValidationError, match="sharpreg_gamma"):
         SharpReg(sharpreg_gamma=1.0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ def stop(data: Prepared, epoch: int, **options: Any) -> Trained:
     return train(tiny.task(data, {"name": "early_stopping", "stop_epoch": epoch}, **options), data)
 
 
-def test_it_releases_the_mean_of_the_last_epochs(tmp_path):
+def test_it_releases_the_mean_of_the_last_epochs(tmp_path: Path) -> None:
     data = tiny.save(tmp_path)
-    options = {"epochs": 8, "schedule": "cosine", "lr": 0.05}
+    options: dict[str, Any] = {"epochs": 8, "schedule": "cosine", "lr": 0.05}
     averaged = train(tiny.task(data, {"name": "swa", "swa_start": 0.75}, **options), data)
     seventh, eighth = (stop(data, epoch, **options) for epoch in (7, 8))
     for key, value in averaged.weights.items():
@@ -29,7 +30,7 @@ def test_it_releases_the_mean_of_the_last_epochs(tmp_path):
     assert averaged.facts == {"averaged_epochs": 2.0}
 
 
-def test_batch_norm_describes_the_averaged_weights(tmp_path):
+def test_batch_norm_describes_the_averaged_weights(tmp_path: Path) -> None:
     """One batch of the whole training set: its own mean and variance, layer by layer."""
     data = tiny.save(tmp_path, (1, 8, 8), n=96)
     task = tiny.task(
@@ -47,7 +48,7 @@ def test_batch_norm_describes_the_averaged_weights(tmp_path):
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0.0, [0.1, 0.02]), (0.3, [0.1, 0.3])])
-def test_the_learning_rate_while_averaging(tmp_path, rate, expected):
+def test_the_learning_rate_while_averaging(tmp_path: Path, rate: float, expected: Any) -> None:
     data = tiny.save(tmp_path)
     defense = {"name": "swa", "swa_start": 0.5, "swa_lr": rate}
     trained = train(tiny.task(data, defense, lr={0: 0.1, 1: 0.02}), data)

@@ -24,10 +24,10 @@ from nonmember.compute import ComputeOptions
 from nonmember.data.canaries import Canaries
 from nonmember.data.prepared import Prepared
 from nonmember.defenses import Defense, defenses
+from nonmember.defenses._run import Run
 from nonmember.task import Task
 from nonmember.training import fingerprint
 from nonmember.training.fleet import train_all
-from nonmember.training.run import Run
 from nonmember.training.store import Store, load
 from nonmember.training.train import train_with_required
 
@@ -63,7 +63,7 @@ def contents(store: Store) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.folder.glob("*.*")}
 
 
-def test_the_same_files_from_one_thread_one_worker_and_two(data, tmp_path):
+def test_the_same_files_from_one_thread_one_worker_and_two(data: Prepared, tmp_path: Path) -> None:
     found = []
     for number, how in enumerate(
         [{}, {"backend": "loky", "workers": 1}, {"backend": "loky", "workers": 2}]
@@ -76,7 +76,9 @@ def test_the_same_files_from_one_thread_one_worker_and_two(data, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
-def test_the_line_of_a_finished_model_tells_its_last_epoch(data, store, capsys):
+def test_the_line_of_a_finished_model_tells_its_last_epoch(
+    data: Prepared, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     (key,) = run(shadows(data, 1, epochs=3), data, store)
     last = store.get(key).curve[-1]
     line = next(text for text in capsys.readouterr().err.splitlines() if "done" in text)
@@ -84,7 +86,9 @@ def test_the_line_of_a_finished_model_tells_its_last_epoch(data, store, capsys):
     assert f"loss {last['loss']:.3f}, accuracy {last['accuracy']:.1%}" in line
 
 
-def test_raising_the_count_trains_only_what_is_missing(data, store, capsys):
+def test_raising_the_count_trains_only_what_is_missing(
+    data: Prepared, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(shadows(data, 2), data, store)
     before = contents(store)
     run(shadows(data, 4), data, store)
@@ -107,7 +111,9 @@ def change(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "empty", "flipped"])
-def test_a_damaged_model_is_reported_and_trained_again(data, store, how, capsys):
+def test_a_damaged_model_is_reported_and_trained_again(
+    data: Prepared, store: Store, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     keys = run(shadows(data, 2), data, store)
     before = contents(store)
     change(store.weights_path(keys[1]), how)
@@ -118,7 +124,7 @@ def test_a_damaged_model_is_reported_and_trained_again(data, store, how, capsys)
     assert trainings(store) == ["tiny shadow 0", "tiny shadow 1", "tiny shadow 1"]
 
 
-def test_a_damaged_recipe_counts_as_absent_too(data, store):
+def test_a_damaged_recipe_counts_as_absent_too(data: Prepared, store: Store) -> None:
     (key,) = run(shadows(data, 1), data, store)
     before = contents(store)
     change(store.recipe_path(key), "cut")
@@ -126,14 +132,16 @@ def test_a_damaged_recipe_counts_as_absent_too(data, store):
     assert contents(store) == before
 
 
-def test_loading_half_a_file_names_it(data, store):
+def test_loading_half_a_file_names_it(data: Prepared, store: Store) -> None:
     (key,) = run(shadows(data, 1), data, store)
     change(store.weights_path(key), "cut")
     with pytest.raises(ValueError, match=rf"{key}\.safetensors: damaged"):
         load(store.weights_path(key))
 
 
-def test_a_full_disk_is_named_and_finished_models_are_kept(data, store, monkeypatch):
+def test_a_full_disk_is_named_and_finished_models_are_kept(
+    data: Prepared, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = 0
     sync = os.fsync
 
@@ -158,11 +166,13 @@ def test_a_full_disk_is_named_and_finished_models_are_kept(data, store, monkeypa
     assert trainings(store) == [f"tiny shadow {i}" for i in range(3)]
 
 
-def test_notes_that_cannot_be_kept_end_no_training(data, store, monkeypatch):
+def test_notes_that_cannot_be_kept_end_no_training(
+    data: Prepared, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Progress and times are for people: a full disk is said where a model cannot be saved."""
     real = files.write
 
-    def full(path, fill, durable=True):
+    def full(path: Any, fill: Any, durable: Any = True) -> None:
         if not durable:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, fill, durable)
@@ -172,8 +182,10 @@ def test_notes_that_cannot_be_kept_end_no_training(data, store, monkeypatch):
     assert trainings(store) == ["tiny shadow 0", "tiny shadow 1"]
 
 
-def test_an_error_outside_a_training_is_not_blamed_on_memory(data, store, monkeypatch):
-    def no_room(*_):
+def test_an_error_outside_a_training_is_not_blamed_on_memory(
+    data: Prepared, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(compute, "one_slot", no_room)
@@ -182,7 +194,9 @@ def test_an_error_outside_a_training_is_not_blamed_on_memory(data, store, monkey
     assert "memory" not in str(caught.value)
 
 
-def test_a_training_that_fails_is_named_and_the_finished_ones_are_kept(data, store):
+def test_a_training_that_fails_is_named_and_the_finished_ones_are_kept(
+    data: Prepared, store: Store
+) -> None:
     tasks = [*shadows(data, 2), tiny.task(data, lr=1e30, epochs=5)]
     with pytest.raises(RuntimeError, match=r"tiny target: the loss became") as caught:
         run(tasks, data, store)
@@ -192,7 +206,9 @@ def test_a_training_that_fails_is_named_and_the_finished_ones_are_kept(data, sto
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_gives_an_error_that_names_its_model(data, store, workers):
+def test_a_worker_that_dies_gives_an_error_that_names_its_model(
+    data: Prepared, store: Store, workers: int
+) -> None:
     """SIGKILL, as the kernel sends it when memory runs out; the next run goes on from there."""
     long = dataclasses.replace(tiny.task(data, epochs=20_000), name="the long one")
     quick = shadows(data, 1)
@@ -218,7 +234,9 @@ def test_a_worker_that_dies_gives_an_error_that_names_its_model(data, store, wor
     assert trainings(store) == ["tiny shadow 0", "tiny shadow 1"]
 
 
-def test_a_second_run_says_that_it_waits(data, store, capsys):
+def test_a_second_run_says_that_it_waits(
+    data: Prepared, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     store.folder.mkdir(parents=True)
     with filelock.FileLock(store.folder.parent / "lock"):
         second = threading.Thread(target=run, args=(shadows(data, 1), data, store))
@@ -231,7 +249,9 @@ def test_a_second_run_says_that_it_waits(data, store, capsys):
     assert trainings(store) == ["tiny shadow 0"]
 
 
-def test_the_fingerprint_is_everything_that_makes_a_model_and_nothing_else(data, monkeypatch):
+def test_the_fingerprint_is_everything_that_makes_a_model_and_nothing_else(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = tiny.task(data)
     changed = {
         "seed": dataclasses.replace(task, seed=7),
@@ -282,7 +302,9 @@ def pupil(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"name": "pupil"}
 
 
-def test_required_models_are_trained_first_stored_and_handed_over(data, store, pupil):
+def test_required_models_are_trained_first_stored_and_handed_over(
+    data: Prepared, store: Store, pupil: dict[str, str]
+) -> None:
     tasks = [tiny.task(data, pupil), tiny.task(data, pupil, model=1)]
     key, _ = run(tasks, data, store)
     assert sorted(trainings(store)[:2]) == ["tiny shadow 0 teacher", "tiny target teacher"]
@@ -294,30 +316,36 @@ def test_required_models_are_trained_first_stored_and_handed_over(data, store, p
     assert any(not torch.equal(pupils[k], teacher[k]) for k in pupils)
 
 
-def test_a_required_model_that_is_wanted_too_is_trained_once(data, store, pupil):
+def test_a_required_model_that_is_wanted_too_is_trained_once(
+    data: Prepared, store: Store, pupil: dict[str, str]
+) -> None:
     run([tiny.task(data, pupil), tiny.task(data)], data, store)
     assert len(trainings(store)) == 2
     assert len(list(store.folder.glob("*.safetensors"))) == 2
 
 
-def test_a_finished_model_needs_what_it_required_no_more(data, store, pupil):
+def test_a_finished_model_needs_what_it_required_no_more(
+    data: Prepared, store: Store, pupil: dict[str, str]
+) -> None:
     run([tiny.task(data, pupil)], data, store)
     store.weights_path(fingerprint.of_task(tiny.task(data))).unlink()
     run([tiny.task(data, pupil)], data, store)
     assert len(trainings(store)) == 2
 
 
-def test_what_is_required_is_part_of_the_fingerprint(data, pupil, monkeypatch):
+def test_what_is_required_is_part_of_the_fingerprint(
+    data: Prepared, pupil: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = fingerprint.of_task(tiny.task(data, pupil))
 
-    def seeded(self, task):
+    def seeded(self: Pupil, task: Task) -> dict[str, Task]:
         return {"teacher": dataclasses.replace(task, seed=1, defense={"name": "none"})}
 
     monkeypatch.setattr(Pupil, "requires", seeded)
     assert fingerprint.of_task(tiny.task(data, pupil)) != before
 
 
-def test_a_flipped_bit_is_noticed_where_it_is_loaded(data, store):
+def test_a_flipped_bit_is_noticed_where_it_is_loaded(data: Prepared, store: Store) -> None:
     """A safetensors file with another weight is as whole as before; its checksum is not."""
     (key,) = run(shadows(data, 1), data, store)
     path = store.weights_path(key)
@@ -329,13 +357,13 @@ def test_a_flipped_bit_is_noticed_where_it_is_loaded(data, store):
 
 
 @pytest.mark.parametrize("text", ["null", "[]", "{}", "no json"])
-def test_a_recipe_that_is_none_counts_as_absent(data, store, text):
+def test_a_recipe_that_is_none_counts_as_absent(data: Prepared, store: Store, text: str) -> None:
     (key,) = run(shadows(data, 1), data, store)
     store.recipe_path(key).write_text(text)
     assert not store.has(key)
 
 
-def test_what_killed_runs_left_is_removed(data, store):
+def test_what_killed_runs_left_is_removed(data: Prepared, store: Store) -> None:
     """Half-written models and the notes of dead processes."""
     left = [store.folder / ".x.safetensors.0.tmp", store.folder.parent / "progress/1/a.json"]
     for path in left:

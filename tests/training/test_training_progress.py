@@ -22,7 +22,9 @@ def board(tmp_path: Path) -> Board:
     return board
 
 
-def test_plain_lines_tell_epoch_loss_accuracy_and_time_left(board, monkeypatch, capsys) -> None:
+def test_plain_lines_tell_epoch_loss_accuracy_and_time_left(
+    board: Board, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(progress, "QUIET", 0.0)
     with Watcher(board, "tiny", NAMES) as watcher:
         watcher._show()
@@ -34,19 +36,21 @@ def test_plain_lines_tell_epoch_loss_accuracy_and_time_left(board, monkeypatch, 
     assert out[2] == "tiny: tiny target done, 1/2, loss 0.250, accuracy 87.5%, about 0 s left"
 
 
-def test_the_bar_counts_parts_of_models(board, monkeypatch) -> None:
+def test_the_bar_counts_parts_of_models(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with Watcher(board, "tiny", NAMES) as watcher:
         watcher._show()
         assert watcher._bar.n == 0.75
-        assert "target epoch 3/4 loss 0.500 acc 75.0%" in watcher._bar.postfix
+        assert "target epoch 3/4 loss 0.500 acc 75.0%" in str(watcher._bar.postfix)
         watcher.finished("a", [])
         board.stop("a")
         watcher._show()
         assert watcher._bar.n == 1
 
 
-def test_a_line_for_a_model_without_a_curve_has_no_loss(tmp_path, capsys) -> None:
+def test_a_line_for_a_model_without_a_curve_has_no_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Watcher(Board(tmp_path), "tiny", {"a": "tiny target"}) as watcher:
         watcher.finished("a", [])
     assert capsys.readouterr().err.splitlines()[-1].startswith("tiny: tiny target done, 1/1, about")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from pydantic import ValidationError
 from nonmember.data.batches import batches, crop_flip
 from nonmember.data.prepared import Prepared
 from nonmember.defenses import Defense
+from nonmember.defenses._run import Run
 from nonmember.task import TrainOptions
 from nonmember.training.build import build_model
-from nonmember.training.run import Run
 from nonmember.training.train import restore, train
 
 
@@ -32,13 +33,13 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return tiny.save(tmp_path_factory.mktemp("images"), (2, 6, 5), n=96)
 
 
-def test_learning_rates_by_first_epoch():
+def test_learning_rates_by_first_epoch() -> None:
     options = TrainOptions(lr={0: 0.1, 3: 0.02, 5: 0.004}, epochs=7)
     assert [options.lr_at(e) for e in range(7)] == [0.1, 0.1, 0.1, 0.02, 0.02, 0.004, 0.004]
     assert TrainOptions(lr=0.3).lr_at(99) == 0.3
 
 
-def test_cosine_is_torchs():
+def test_cosine_is_torchs() -> None:
     options = TrainOptions(lr=0.2, schedule="cosine", epochs=9)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
     twin = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=9)
@@ -64,7 +65,7 @@ def test_cosine_is_torchs():
     ],
     ids=str,
 )
-def test_bad_training_settings_are_refused_by_name(bad, message):
+def test_bad_training_settings_are_refused_by_name(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TrainOptions(**bad)
 
@@ -73,7 +74,7 @@ def test_bad_training_settings_are_refused_by_name(bad, message):
     ("n", "size", "sizes"),
     [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 2]), (5, 8, [5])],
 )
-def test_a_last_batch_of_one_joins_its_neighbour(n, size, sizes):
+def test_a_last_batch_of_one_joins_its_neighbour(n: int, size: int, sizes: list[int]) -> None:
     order = torch.randperm(n)
     pieces = batches(order, size)
     assert [len(piece) for piece in pieces] == sizes
@@ -94,7 +95,9 @@ def slow_crop_flip(images: torch.Tensor, generator: torch.Generator, pad: int) -
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("pad", [1, 4])
-def test_crop_flip_is_its_slow_twin_on_images_that_are_not_square(dtype, pad):
+def test_crop_flip_is_its_slow_twin_on_images_that_are_not_square(
+    dtype: torch.dtype, pad: int
+) -> None:
     images = torch.randint(1, 255, (40, 3, 7, 5)).to(dtype)
     one = crop_flip(images, torch.Generator().manual_seed(5), pad)
     two = slow_crop_flip(images, torch.Generator().manual_seed(5), pad)
@@ -102,7 +105,7 @@ def test_crop_flip_is_its_slow_twin_on_images_that_are_not_square(dtype, pad):
     assert torch.equal(one, two)
 
 
-def test_crop_flip_draws_for_each_sample_and_reaches_every_place():
+def test_crop_flip_draws_for_each_sample_and_reaches_every_place() -> None:
     image = torch.arange(1, 36).reshape(1, 1, 7, 5).float().expand(4000, 1, 7, 5)
     seen = crop_flip(image, torch.Generator().manual_seed(0), pad=1).unique(dim=0)
     assert len(seen) == 3 * 3 * 2  # top × left × flip
@@ -124,9 +127,10 @@ def by_hand(data: Prepared, **options: Any) -> dict[str, torch.Tensor]:
             F.cross_entropy(model(x[rows]), y[rows]).backward()
             with torch.no_grad():
                 for name, p in model.named_parameters():
-                    velocity[name] = o.momentum * velocity[name] + p.grad + o.weight_decay * p
-                    ahead = p.grad + o.weight_decay * p + o.momentum * velocity[name]
-                    p -= o.lr_at(epoch) * (ahead if o.nesterov else velocity[name])
+                    step = tiny.gradient(p) + o.weight_decay * p
+                    velocity[name] = o.momentum * velocity[name] + step
+                    ahead = step + o.momentum * velocity[name]
+                    p.sub_(o.lr_at(epoch) * (ahead if o.nesterov else velocity[name]))
     return model.state_dict()
 
 
@@ -139,13 +143,13 @@ def by_hand(data: Prepared, **options: Any) -> dict[str, torch.Tensor]:
     ],
     ids=str,
 )
-def test_plain_training_is_a_loop_written_by_hand(table, options):
+def test_plain_training_is_a_loop_written_by_hand(table: Prepared, options: dict[str, Any]) -> None:
     trained = train(tiny.task(table, **options), table)
     for name, value in by_hand(table, **options).items():
         torch.testing.assert_close(trained.weights[name], value, rtol=1e-4, atol=1e-6)
 
 
-def test_it_learns_and_the_curve_says_so(table):
+def test_it_learns_and_the_curve_says_so(table: Prepared) -> None:
     trained = train(tiny.task(table, epochs=30, lr={0: 0.05, 20: 0.005}), table)
     first, last = trained.curve[0], trained.curve[-1]
     assert [row["epoch"] for row in trained.curve] == list(range(1, 31))
@@ -154,12 +158,12 @@ def test_it_learns_and_the_curve_says_so(table):
     assert last["accuracy"] > 0.9
 
 
-def test_adam_trains_and_differs(table):
+def test_adam_trains_and_differs(table: Prepared) -> None:
     task = tiny.task(table, optimizer="adam", lr=0.01, epochs=20)
     assert train(task, table).curve[-1]["accuracy"] > 0.9
 
 
-def test_training_leaves_the_callers_random_numbers_alone(table):
+def test_training_leaves_the_callers_random_numbers_alone(table: Prepared) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
@@ -167,7 +171,7 @@ def test_training_leaves_the_callers_random_numbers_alone(table):
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(images):
+def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(images: Prepared) -> None:
     net = {"name": "resnet20"}
     curves = {}
     for precision in ("fp32", "bf16"):
@@ -179,7 +183,7 @@ def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(images):
     assert curves["bf16"] != curves["fp32"]
 
 
-def test_augmentation_draws_anew_each_epoch_and_only_in_training(images):
+def test_augmentation_draws_anew_each_epoch_and_only_in_training(images: Prepared) -> None:
     plain = train(tiny.task(images, net=tiny.MLP), images)
     task = tiny.task(images, net=tiny.MLP, augment="crop_flip")
     augmented = train(task, images)
@@ -191,19 +195,19 @@ def test_augmentation_draws_anew_each_epoch_and_only_in_training(images):
     assert torch.equal(model(x), model(x))
 
 
-def test_a_loss_that_explodes_stops_the_training_and_names_model_and_key(table):
+def test_a_loss_that_explodes_stops_the_training_and_names_model_and_key(table: Prepared) -> None:
     task = tiny.task(table, lr=1e30, epochs=5)
     with pytest.raises(FloatingPointError, match=r"tiny target: the loss became .*train\.lr"):
         train(task, table)
 
 
-def test_progress_hears_of_every_epoch(table):
+def test_progress_hears_of_every_epoch(table: Prepared) -> None:
     heard: list[tuple[int, int]] = []
     train(tiny.task(table, epochs=3), table, progress=lambda e, n, *_: heard.append((e, n)))
     assert heard == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_rows_order_and_name_of_a_task(table, tmp_path: Path):
+def test_rows_order_and_name_of_a_task(table: Prepared, tmp_path: Path) -> None:
     """The name is for people; the rows decide what is learned."""
     task = tiny.task(table)
     same = train(dataclasses.replace(task, name="another"), table).weights
@@ -213,7 +217,7 @@ def test_rows_order_and_name_of_a_task(table, tmp_path: Path):
     assert any(not torch.equal(weights[k], other[k]) for k in weights)
 
 
-def test_a_defense_that_these_data_do_not_allow_is_refused(tmp_path):
+def test_a_defense_that_these_data_do_not_allow_is_refused(tmp_path: Path) -> None:
     """`config` has seen the data once; the file may have changed since."""
     data = tiny.save(tmp_path)  # three classes: no cross-entropy of a guess is above log 3
     task = tiny.task(data, {"name": "crl", "alpha_rce": 1.2})
@@ -233,7 +237,9 @@ class Watching(Defense):
         )
 
 
-def test_a_training_keeps_cudnn_and_has_it_be_exact(table, monkeypatch):
+def test_a_training_keeps_cudnn_and_has_it_be_exact(
+    table: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """torch's context manager turns cuDNN off unless it is told not to."""
     defense = Watching()
     monkeypatch.setattr("nonmember.training.train.build_defense", lambda _: defense)
@@ -244,17 +250,22 @@ def test_a_training_keeps_cudnn_and_has_it_be_exact(table, monkeypatch):
     assert torch.backends.cudnn.allow_tf32 == before
 
 
-def test_the_cpu_wakes_no_gpu(table, monkeypatch):
+def test_the_cpu_wakes_no_gpu(table: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each worker would otherwise open a context on every card."""
-    asked = []
+    asked: list[Any] = []
     real = torch.random.fork_rng
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: asked.append(devices) or real([]))
+
+    def fork(devices: list[torch.device]) -> AbstractContextManager[None]:
+        asked.append(devices)
+        return real([])
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
     trained = train(tiny.task(table), table)
     restore(tiny.task(table), trained, table)
     assert asked == [[], []]
 
 
-def test_weights_that_the_last_step_ruins_are_refused(table):
+def test_weights_that_the_last_step_ruins_are_refused(table: Prepared) -> None:
     """The loss of a step is taken before it."""
     task = tiny.task(table, lr=1e38, epochs=1, batch_size=len(tiny.task(table).train_rows))
     with pytest.raises(FloatingPointError, match=r"infinite or NaN.*lower train\.lr"):
