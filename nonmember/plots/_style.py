@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nonmember.metrics.report import Number
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -76,9 +78,26 @@ def number(value: float) -> str:
     return rf"${digits} \times 10^{{{int(power)}}}$" if power else digits
 
 
+def corner(made: Figure, text: str) -> None:
+    """What the picture is of, small, below everything else."""
+    made.supxlabel(text, x=0.99, ha="right", fontsize=7.5, color="#666666")
+
+
 def title(made: Figure, text: str) -> None:
     """The line on top that says what the picture shows."""
     made.suptitle(text, x=0.01, ha="left", weight="bold")
+
+
+def bars(numbers: Sequence[Number]) -> tuple[list[float], list[list[float]]]:
+    """Values that are there, and how far their intervals reach below and above."""
+    found = [(n.value, n.low, n.high) for n in numbers]
+    known = [
+        (v, lo, hi) for v, lo, hi in found if v is not None and lo is not None and hi is not None
+    ]
+    return (
+        [value for value, _, _ in known],
+        [[value - low for value, low, _ in known], [high - value for value, _, high in known]],
+    )
 
 
 def auc_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+def training(arms: Sequence[Arm]) -> Figure:
     """Loss and accuracy on the training batches; the released model's test accuracy dashed.
 
     A loss is that of the arm's own objective: its course can be compared, its level cannot.
@@ -27,7 +27,7 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
         losses.plot(epochs, [row["loss"] for row in arm.curve], label=arm.label, **look)
         accuracies.plot(epochs, [row["accuracy"] for row in arm.curve], label=arm.label, **look)
         accuracies.axhline(
-            arm.audit["model"]["test_acc"],
+            arm.report.model.test_acc,
             color=colour,
             linestyle="--",
             label=f"{arm.name}: test accuracy at the end",
