@@ -22,8 +22,8 @@ from nonmember.defenses import defenses
 from nonmember.params import (
     AttackerOptions,
     MetricOptions,
-    RecordOptions,
     ParamsError,
+    RecordOptions,
     ShadowOptions,
     check_fixed,
     check_parts,

@@ -19,7 +19,6 @@ from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
 
-
 S = TypeVar("S", bound=Settings)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: told apart with any colour vision, and in grey by their lightness.
 COLOUR = {"undefended": "#D55E00", "defended": "#0072B2"}
 MARKER = {"undefended": "o", "defended": "s"}
+_STRIP = 0.3  # inches below a picture, for its stamp
 _WIDTH, _DPI = 8.0, 160  # 1280 pixels, shown at 800 in a README
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
@@ -58,8 +59,12 @@ def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tu
 
 def png(made: Figure) -> bytes:
     """The picture as PNG without date or version: equal figures give equal bytes."""
+    from matplotlib.transforms import Bbox
+
     buffer = io.BytesIO()
-    made.savefig(buffer, format="png", metadata={"Software": None})
+    width, height = made.get_size_inches()
+    whole = Bbox([[0, -_STRIP], [width, height]])
+    made.savefig(buffer, format="png", bbox_inches=whole, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -79,8 +84,14 @@ def number(value: float) -> str:
 
 
 def corner(made: Figure, text: str) -> None:
-    """What the picture is of, small, below everything else."""
-    made.supxlabel(text, x=0.99, ha="right", fontsize=7.5, color="#666666")
+    """What the picture is of, small, in a strip of its own below everything else."""
+    below = -_STRIP / made.get_figheight()
+    made.text(0.993, 0.9 * below, text, ha="right", va="bottom", fontsize=7.5, color="#666666")
+
+
+def sentence(made: Figure, text: str) -> None:
+    """What to look for, below the axes."""
+    made.supxlabel(text, fontsize=11, color="#333333")
 
 
 def title(made: Figure, text: str) -> None:

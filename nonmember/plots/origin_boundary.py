@@ -14,7 +14,7 @@ from nonmember.plots._samples import (
     stretch,
     whole_decades,
 )
-from nonmember.plots._style import figure, legend_above, title
+from nonmember.plots._style import figure, legend_above, sentence, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,5 +37,6 @@ def origin_boundary(arms: Sequence[Arm]) -> Figure:
     panels[0, 0].set_ylabel(
         "distance to the decision boundary,\naxis stretched towards 1" + clipped(left)
     )
+    sentence(made, "Members that lie farther up than non-members give themselves away.")
     title(made, "Where members and non-members lie (each panel has its own axes)")
     return made

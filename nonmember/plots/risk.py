@@ -9,7 +9,7 @@ from nonmember.plots._arm import Arm
 from nonmember.plots._samples import (
     histograms,
 )
-from nonmember.plots._style import legend_above, percent, title
+from nonmember.plots._style import legend_above, percent, sentence, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,5 +33,6 @@ def risk(arms: Sequence[Arm]) -> Figure | None:
     panels[-1].set_xlabel(
         "privacy risk: probability of being a member,\nby all attacks together (guessing: 0.5)"
     )
+    sentence(made, "Right of 0.5 the attacks together would rather call a record a member.")
     title(made, heading)
     return made

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_SENTENCE = (
+    "Accuracy here is on the batches as they went by;\nthe tables have that of the finished model."
+)
+
+
 def training(arms: Sequence[Arm]) -> Figure:
     """Loss and accuracy on the training batches; the released model's test accuracy dashed.
 
@@ -35,7 +40,11 @@ def training(arms: Sequence[Arm]) -> Figure:
     if all(row["loss"] > 0 for arm in arms for row in arm.curve):
         losses.set_yscale("log")
     losses.set(ylabel="training loss", title="Training loss (each arm's own objective)")
-    accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.04))
+    accuracies.set(
+        xlabel=f"epoch\n{_SENTENCE}",
+        ylabel="accuracy",
+        ylim=(0, 1.04),
+    )
     accuracies.set_title("Accuracy on the training batches")
     percent_axis(accuracies.yaxis)
     accuracies.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
