@@ -150,7 +150,7 @@ def in_pool(
     parallel = joblib.Parallel(
         n_jobs=max(jobs, 2 if options.backend == "loky" else 1),
         backend=options.backend,
-        return_as="generator_unordered",
+        return_as="list" if options.backend == "ray" else "generator_unordered",  # ray has no other
         batch_size=1,
         pre_dispatch=max(jobs, 1),
     )
