@@ -6,7 +6,7 @@ support is null, with the reason beside it. `nonmember schema` prints the JSON s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -269,8 +269,3 @@ def auc_of(numbers: Ranking) -> float:
     if numbers.auc.value is None:
         raise ValueError(f"an attack without an AUC: {numbers.auc.why}")
     return numbers.auc.value
-
-
-def missing(numbers: Mapping[str, Number]) -> dict[str, str]:
-    """Why numbers are missing, by the same names."""
-    return {name: n.why or "" for name, n in numbers.items() if n.value is None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from nonmember import audit, files, fingerprint
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
 from nonmember.metrics import measure, scores
-from nonmember.metrics.report import Attacker, AuditReport, Kind
+from nonmember.metrics.report import Attacker, AuditReport, ClassNumbers, EpsilonBound, Kind
 from nonmember.metrics.scores import ScoreSet
 from nonmember.metrics.stamp import Stamp
 from nonmember.params import read_compute
@@ -29,7 +30,6 @@ def attack(place: Path, arm: str) -> None:
     primary = next(iter(attackers))
     found = attackers[primary][0]
     bounds = _bounds(found, config["seed"], trained["facts"].get("delta", DELTA))
-    strongest = found.target.scores.items()
     report = AuditReport(
         stamp=make_stamp(place, arm, trained["fingerprint"], config["attacks"]),
         arm=arm,
@@ -41,7 +41,7 @@ def attack(place: Path, arm: str) -> None:
         duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
         epsilon=bounds["epsilon"],
         epsilon_canaries=bounds.get("epsilon_canaries"),
-        classes={name: _classes(values, found, target.classes) for name, values in strongest},
+        classes=_worst_classes(found, target.classes),
         reliability=[]
         if found.joint is None
         else measure.reliability(found.joint.risk, found.target.member),
@@ -73,7 +73,7 @@ def _attackers(
     return made
 
 
-def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, Any]:
+def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
     """The bound on epsilon and, where there are canaries, a second one from them."""
     parts = {"epsilon": found.target}
     if found.canaries is not None:
@@ -84,12 +84,18 @@ def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, Any]:
     }
 
 
-def _classes(values: Any, found: ScoreSet, classes: int) -> list[Any]:
+def _worst_classes(found: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
+    """Attack -> the classes whose members it finds most easily."""
     part = found.target
-    return measure.worst_classes(measure.class_numbers(values, part.member, part.labels, classes))
+    return {
+        name: measure.worst_classes(
+            measure.class_numbers(values, part.member, part.labels, classes)
+        )
+        for name, values in part.scores.items()
+    }
 
 
-def make_stamp(place: Path, arm: str, model: str, chosen: Any) -> Stamp:
+def make_stamp(place: Path, arm: str, model: str, chosen: Iterable[str]) -> Stamp:
     """What the numbers of an arm are of. model: the target's fingerprint; chosen: the attacks."""
     modules = [__name__, *(f"nonmember.attacks.{name}" for name in chosen)]
     return Stamp(
