@@ -40,6 +40,10 @@ class Defense:
         """What is impossible about the options for this many classes: `key: problem` lines."""
         return []
 
+    def settle(self, classes: int) -> Settings:
+        """The options with a number in place of each default that depends on the classes."""
+        return self.options
+
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What is impossible about this training on so many members: `key: problem` lines."""
         return []

@@ -40,11 +40,11 @@ class CCL(Defense):
         """Settings of the convex-concave loss."""
 
         ccl_alpha: float = Field(
-            0.5, ge=0, le=1, description="share of cross-entropy, the rest is concave"
+            0.5, ge=0, le=1, description="share of cross-entropy; the rest of the loss is concave"
         )
         ccl_beta: float = Field(0.05, gt=0, description="scale of the whole loss")
         ccl_form: Literal["exponential", "quadratic"] = Field(
-            "exponential", description="of the concave term"
+            "exponential", description="form of the concave term"
         )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -37,7 +37,10 @@ class CenterLoss(Defense):
 
         center_loss_lambda: float = Field(0.003, ge=0, description="weight of the center loss")
         center_loss_rate: float = Field(
-            0.5, gt=0, le=1, description="share of the way to the class mean a centre goes a step"
+            0.5,
+            gt=0,
+            le=1,
+            description="share of the way to its class mean that a centre moves in a step",
         )
 
     def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:

@@ -28,7 +28,7 @@ class ConfidencePenalty(Defense):
         """Settings of the confidence penalty."""
 
         penalty_alpha: float = Field(
-            0.1, ge=0, description="weight of the entropy (RelaxLoss tries .1 .3 .5 1 2 4 8)"
+            0.1, ge=0, description="weight of the entropy (RelaxLoss tries 0.1 0.3 0.5 1 2 4 8)"
         )
 
     def loss(self, batch: Batch) -> Tensor:

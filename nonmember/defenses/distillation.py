@@ -47,7 +47,9 @@ class Distillation(Defense):
     class Options(Settings):
         """Settings of distillation."""
 
-        distill_alpha: float = Field(0.5, ge=0, le=1, description="weight of the teacher's answers")
+        distill_alpha: float = Field(
+            0.5, ge=0, le=1, description="weight of the teacher's answers; the labels have the rest"
+        )
         distill_temperature: float = Field(
             2.0, gt=0, description="softens both answers (RelaxLoss tries 1 2 5 10 20 50 100)"
         )

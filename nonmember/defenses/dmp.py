@@ -63,9 +63,14 @@ class DMP(Defense):
         """Settings of DMP."""
 
         dmp_share: float = Field(
-            0.8, gt=0, le=1, description="share of the inference set, lowest entropy first"
+            0.8,
+            gt=0,
+            le=1,
+            description="share of the reference set that is taken, lowest entropy first",
         )
-        dmp_temperature: float = Field(1.0, gt=0, description="softens both models' answers")
+        dmp_temperature: float = Field(
+            1.0, gt=0, description="softens the answers of teacher and student"
+        )
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the undefended model of the same task."""

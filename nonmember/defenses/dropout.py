@@ -36,7 +36,11 @@ class Dropout(Defense):
         """Settings of dropout."""
 
         dropout_p: float = Field(
-            0.5, ge=0, lt=1, description="share of features masked (RelaxLoss tries .1 .3 .5 .7 .9)"
+            0.5,
+            ge=0,
+            lt=1,
+            description="share of the last layer's inputs masked (RelaxLoss tries 0.1 0.3 0.5 0.7 "
+            "0.9)",
         )
 
     def adapt(self, model: nn.Module) -> nn.Module:

@@ -66,13 +66,16 @@ class EarlyStopping(Defense):
         """Settings of early stopping."""
 
         stop_epoch: int = Field(
-            10, ge=0, description="epochs to train, at most train.epochs; 0: train.epochs"
+            10, ge=0, description="epochs to train, at most train.epochs; 0: all"
         )
         stop_validation: float = Field(
-            0.0, ge=0, lt=1, description="share of the training set that chooses the epoch; 0: last"
+            0.0,
+            ge=0,
+            lt=1,
+            description="share of the training set that chooses the epoch; 0: the last one is kept",
         )
         stop_patience: int = Field(
-            0, ge=0, description="end after so many epochs without a better one; 0: never"
+            0, ge=0, description="epochs without a better one before training ends; 0: never"
         )
         stop_curve: list[Annotated[int, Field(ge=1)]] = Field(
             [], description="epochs whose weights are kept too"

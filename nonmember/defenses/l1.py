@@ -37,7 +37,7 @@ class L1(Defense):
         """Settings of l1."""
 
         l1_lambda: float = Field(
-            1e-4, ge=0, description="weight of the sum of |θ| (PAST tunes with .0001 to .005)"
+            1e-4, ge=0, description="weight of the sum of |θ| (PAST tunes with 0.0001 to 0.005)"
         )
 
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:

@@ -43,7 +43,9 @@ class LossGap(Defense):
         """Settings of the loss gap. The paper names no values; with 1 `shoppers` hardly trains: the
         absolute value's gradient does not shrink with the gap."""
 
-        gap_lambda: float = Field(0.3, ge=0, description="weight of the gap")
+        gap_lambda: float = Field(
+            0.5, ge=0, description="weight of the gap; at 1 shoppers hardly trains"
+        )
         gap_warmup: int = Field(0, ge=0, description="epochs of plain cross-entropy first")
 
     def loss(self, batch: Batch, others: Batch | None = None) -> Tensor:

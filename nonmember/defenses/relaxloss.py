@@ -41,19 +41,26 @@ class RelaxLoss(Defense):
         relax_alpha: float = Field(
             0.8,
             ge=0,
-            description="level of the mean loss, nats (CIFAR-10 ResNet20 1, "
-            "VGG11 .4; CIFAR-100 ResNet20 3, VGG11 .5; Texas100 2.5; Purchase100 .8)",
+            description="level of the mean loss, nats",
         )
         relax_variant: Literal["image", "table"] = Field(
-            "table", description="which samples the flattening acts on"
+            "table", description="which of the two published flattening steps"
         )
         relax_py_max: float = Field(
-            0.3, gt=0, le=1, description="table variant: upper bound on p_y in the soft label"
+            0.3,
+            gt=0,
+            le=1,
+            description="table: upper bound on p_y in the soft label (Purchase100 0.3, Texas100 "
+            "0.1)",
         )
         relax_first_epoch: Literal[0, 1] = Field(
-            1, description="number of the first epoch; even epochs ascend (published code: 0)"
+            1,
+            description="number of the first epoch: 1 (paper) or 0 (published code); even epochs "
+            "ascend",
         )
-        relax_stop_gradient: bool = Field(True, description="no gradient through the soft label")
+        relax_stop_gradient: bool = Field(
+            True, description="no gradient through the soft label; published code: false"
+        )
 
     def check(self, classes: int) -> list[str]:
         """Above log(classes) the loss of a constant predictor would already be too small."""

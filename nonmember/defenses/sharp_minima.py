@@ -28,10 +28,10 @@ class SharpMinima(_TwoGradients):
         """Settings of sharp minima."""
 
         sharp_lam: float = Field(
-            1.5, ge=0, description="weight of the sharpness (tried .01 .5 1 1.5 2 3)"
+            1.5, ge=0, description="weight of the sharpness (the paper tries 0.01 0.5 1 1.5 2 3)"
         )
         sharp_rho: float = Field(
-            0.01, ge=0, description="radius of the ball, l2 (tried .001 .005 .01 .05 .5 1 3)"
+            0.01, ge=0, description="radius of the ball, l2 (the paper tries 0.001 to 3)"
         )
 
     def mix(self) -> tuple[float, float, float]:

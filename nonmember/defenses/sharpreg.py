@@ -38,14 +38,16 @@ class SharpReg(_TwoGradients):
             1.5, ge=0, description="weight of the sharpness (CIFAR 1.5, Purchase100 2, Texas100 1)"
         )
         sharpreg_rho: float = Field(
-            0.01, ge=0, description="radius of the ball, l2 (CIFAR, Purchase100 .01, Texas100 .001)"
+            0.01,
+            ge=0,
+            description="radius of the ball, l2 (CIFAR and Purchase100 0.01, Texas100 0.001)",
         )
         sharpreg_gamma: float = Field(
             0.1,
             ge=0,
             lt=1,
-            description="weight against over-fitting (CIFAR-100 .1 .3 .5 .7, CIFAR-10 .1, "
-            "Purchase100 .6, Texas100 .05)",
+            description="weight against over-fitting (CIFAR 0.1 to 0.7, Purchase100 0.6, Texas100 "
+            "0.05)",
         )
 
     def mix(self) -> tuple[float, float, float]:

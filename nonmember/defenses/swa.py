@@ -39,10 +39,13 @@ class SWA(Defense):
         """Settings of SWA."""
 
         swa_start: float = Field(
-            0.75, ge=0, le=1, description="share of the epochs after which averaging starts"
+            0.75,
+            ge=0,
+            le=1,
+            description="share of the epochs after which averaging starts; 1: never",
         )
         swa_lr: float = Field(
-            0.0, ge=0, description="learning rate while averaging; 0: train's goes on"
+            0.0, ge=0, description="learning rate while averaging; 0: that of train goes on"
         )
 
     def fit(self, run: Run) -> None:
