@@ -85,7 +85,7 @@ class CRL(Defense):
         alpha_rce: float | None = Field(
             None,
             ge=0,
-            description=f"level of the relaxed loss, nats; null: {START} · log C for C classes",
+            description=f"level of the relaxed loss, nats; null: {START} · log C",
         )
         tau_rce: float = Field(
             0.14, ge=0, description="logits are divided by 1 + tau_rce · norm; 0: not at all"
