@@ -11,6 +11,8 @@ the batch. They begin standard normal, as in CRL.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -31,6 +33,11 @@ class CenterLoss(Defense):
     )
     changes = "loss"
     limits = "Nothing keeps the members' loss from going to zero: meant as the ablation of CRL."
+    neutral: ClassVar = {"center_loss_lambda": 0.0}
+    try_first = (
+        "The values of Wen et al., 0.003 and 0.5. Untuned; an ablation, which leaks more than "
+        "plain training on shoppers."
+    )
 
     class Options(Settings):
         """Settings of the center loss; Wen et al. choose .003 and .5."""

@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +76,12 @@ class CRL(Defense):
     )
     changes = "loss"
     limits = "The thresholds act on the batch mean: single records may stay exposed."
+    neutral: ClassVar = {"alpha_rce": 0.0, "tau_rce": 0.0, "lambda_rcl": 0.0}
+    try_first = (
+        f"alpha_rce null, which is {START} · log C, then steps of that size up to {4 * START:g} · "
+        "log C in one comparison. Keep the highest level whose accuracy you can afford and whose "
+        "highest AUC lies below that of none."
+    )
 
     class Options(Settings):
         """Settings of CRL. The paper publishes none of the first five, and no crl_py_max but 1, no

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,10 @@ class Distillation(Defense):
     )
     changes = "phases, loss"
     limits = "The teacher's answers on members still carry membership (SELENA avoids that)."
+    neutral: ClassVar = {"distill_alpha": 0.0}
+    try_first = (
+        "distill_temperature 1, 2, 5 and 10 at distill_alpha 0.5, as RelaxLoss does. Untuned."
+    )
 
     class Options(Settings):
         """Settings of distillation."""

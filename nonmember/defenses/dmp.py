@@ -58,6 +58,7 @@ class DMP(Defense):
     )
     changes = "phases, data, loss"
     limits = "As accurate as the inference set is large; that set becomes the training set."
+    try_first = "The largest reference set you can spare, with dmp_share 0.8. Untuned."
 
     class Options(Settings):
         """Settings of DMP."""

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +78,11 @@ class DPSGD(Defense):
     )
     changes = "step, model"
     limits = "Group norm for batch norm; the bound holds for one training, not for tuning its keys."
+    neutral: ClassVar = {"dp_noise": 0.0, "dp_clip": 1e6, "dp_sampling": "shuffle"}
+    try_first = (
+        "dp_noise 0.1 and dp_clip 1 for what they do to attacks; for a bound that says "
+        "something, dp_noise null, dp_epsilon 8 and a larger train.batch_size. Untuned."
+    )
 
     class Options(Settings):
         """Settings of DP-SGD; exactly one of dp_noise and dp_epsilon is a number."""

@@ -7,7 +7,7 @@ Dropout that the architecture has of its own stays too. `dropout_p = 0` is plain
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -31,6 +31,8 @@ class Dropout(Defense):
     )
     changes = "model"
     limits = "The layers below the last one still fit the members."
+    neutral: ClassVar = {"dropout_p": 0.0}
+    try_first = "dropout_p 0.5, then 0.7 and 0.9. Untuned."
 
     class Options(Settings):
         """Settings of dropout."""

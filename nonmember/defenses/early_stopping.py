@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -61,6 +61,8 @@ class EarlyStopping(Defense):
         "No epoch is chosen on test data: it is fixed, or a share of the members chooses it, which "
         "counts as members though no gradient step has seen it."
     )
+    neutral: ClassVar = {"stop_epoch": 0, "stop_validation": 0.0}
+    try_first = "stop_epoch at a quarter of train.epochs, then half of that. Untuned."
 
     class Options(Settings):
         """Settings of early stopping."""

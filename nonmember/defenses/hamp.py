@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,11 @@ class HAMP(Defense):
     )
     changes = "loss, released predictor"
     limits = "The released scores say nothing about confidence; attacks on weights see none of it."
+    neutral: ClassVar = {"hamp_gamma": 0.0, "hamp_alpha": 0.0, "hamp_release": False}
+    try_first = (
+        "hamp_gamma and hamp_alpha of the paper for data like yours: Purchase100 0.8 and 0.01, "
+        "Texas100 0.6 and 0.01, CIFAR-100 0.5 and 0.005. Untuned."
+    )
 
     class Options(Settings):
         """Settings of HAMP."""

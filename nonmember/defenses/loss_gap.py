@@ -13,7 +13,7 @@ few steps, as PAST can keep its own, trainings became unstable.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -38,6 +38,10 @@ class LossGap(Defense):
     )
     changes = "loss"
     limits = "The inference set is trained on and leaks like the members: see its own loss."
+    neutral: ClassVar = {"gap_lambda": 0.0}
+    try_first = (
+        "gap_lambda 0.5, from a sweep on shoppers; half of it where training does not get going."
+    )
 
     class Options(Settings):
         """Settings of the loss gap. The paper names no values; with 1 `shoppers` hardly trains: the

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,8 @@ class MemGuard(Defense):
     )
     changes = "released predictor"
     limits = "Does nothing against label-only attacks or attacks on the weights."
+    neutral: ClassVar = {"memguard_budget": 0.0}
+    try_first = "memguard_budget 1, then 2: no budget changes a label. Untuned."
 
     class Options(Settings):
         """Settings of MemGuard."""

@@ -69,6 +69,10 @@ class PAST(Defense):
     )
     changes = "phases, loss"
     limits = "Tuned against the loss gap; label-only and white-box attacks were not studied."
+    try_first = (
+        "past_lambda 0.0004, from a sweep on shoppers, then by factors of 3 both ways (the "
+        "paper: CIFAR-10 0.001, CIFAR-100 0.0001, others 0.00001)."
+    )
 
     class Options(Settings):
         """Settings of PAST."""

@@ -8,6 +8,8 @@ pass. `sharp_lam = 0` or `sharp_rho = 0` is plain training.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nonmember.defenses._sharpness import _TwoGradients
@@ -23,6 +25,10 @@ class SharpMinima(_TwoGradients):
     )
     changes = "step"
     limits = "Training breaks down when sharp_lam or sharp_rho is large."
+    neutral: ClassVar = {"sharp_lam": 0.0}
+    try_first = (
+        "sharp_lam 1.5 with sharp_rho 0.01; less of either where training breaks down. Untuned."
+    )
 
     class Options(Settings):
         """Settings of sharp minima."""

@@ -12,7 +12,7 @@ training, not of their mean.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -34,6 +34,8 @@ class SWA(Defense):
     )
     changes = "phases"
     limits = "Not a defense: it generalises better and leaks like plain training."
+    neutral: ClassVar = {"swa_start": 1.0}
+    try_first = "swa_start 0.75, as in the paper: a control, with nothing to tune."
 
     class Options(Settings):
         """Settings of SWA."""

@@ -17,7 +17,6 @@ from nonmember.defenses.crl import START, cross_entropy_floor, first_level, shri
 from nonmember.training.train import train
 
 TINY = {"alpha_rce": 1.09, "alpha_rcl": 0.05}
-NEUTRAL = {"alpha_rce": 0.0, "tau_rce": 0.0, "lambda_rcl": 0.0}
 CLASSES, WIDTH = 3, 4
 ODD, EVEN = 1, 2
 # Thresholds that put the mean loss of `batch` below (odd epochs relax) or above.
