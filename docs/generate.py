@@ -1,8 +1,9 @@
-"""Write docs/defenses.md from the registry of defenses; a test checks that it is current.
+"""Write docs/defenses.md and docs/attacks.md from the code; a test checks that they are current.
 
 Run:    python -m docs.generate
-Reads:  the classes in nonmember/defenses, docs/costs.json (from `python -m benchmarks.defenses`)
-Writes: docs/defenses.md
+Reads:  the classes in nonmember/defenses and nonmember/attacks, docs/costs.json (from
+        `python -m benchmarks.defenses`)
+Writes: docs/defenses.md, docs/attacks.md
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from pydantic.fields import FieldInfo
 
 from nonmember.defenses import Defense, defenses
+from nonmember.settings import Settings
 from nonmember.task import Task, TrainOptions
 from nonmember.training.build import build_defense
 
@@ -73,19 +75,22 @@ def section(name: str, cls: type[Defense]) -> str:
     if cls.limits:
         lines += ["", f"Limits: {cls.limits}"]
     lines += ["", f"Plain training: {neutral(cls)}.", "", f"First: {cls.try_first}"]
-    fields = cls.Options.model_fields
-    if fields:
-        lines += ["", "| key | default | range | what |", "|---|---|---|---|"]
-        lines += [row(key, field) for key, field in fields.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *keys(cls.Options)])
+
+
+def keys(options: type[Settings]) -> list[str]:
+    """The lines of a table of a part's keys, none where it has none."""
+    if not options.model_fields:
+        return []
+    head = ["", "| key | default | range | what |", "|---|---|---|---|"]
+    return head + [row(key, field) for key, field in options.model_fields.items()]
 
 
 def neutral(cls: type[Defense]) -> str:
     """The options that leave plain training, as params.yaml would have them."""
     if cls.neutral is None:
         return "no setting; compare with `none`"
-    keys = [f"`{key}: {shown(value)}`" for key, value in cls.neutral.items()]
-    return ", ".join(keys) or "always"
+    return ", ".join(f"`{key}: {shown(value)}`" for key, value in cls.neutral.items()) or "always"
 
 
 def shown(value: Any) -> str:
@@ -97,7 +102,7 @@ def shown(value: Any) -> str:
 
 
 def row(key: str, field: FieldInfo) -> str:
-    """One key of a defense as a table row."""
+    """One key of a part as a table row."""
     default: Any = field.get_default(call_default_factory=True)
     shown = json.dumps(default, default=str)
     what = (field.description or "").replace("|", "\\|")
@@ -122,4 +127,7 @@ def bounds(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
+    from docs import attacks
+
     (HERE / "defenses.md").write_text(page(), encoding="utf-8")
+    (HERE / "attacks.md").write_text(attacks.page(), encoding="utf-8")
