@@ -11,6 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 install: $(VENV)/installed
 
 repro: $(VENV)/installed
+	@$(BIN)/dvc repro --quiet split && $(BIN)/nonmember show --origin
 	@$(BIN)/dvc repro && $(BIN)/nonmember show
 
 $(BIN)/python:

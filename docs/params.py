@@ -24,7 +24,7 @@ from nonmember.compute import ComputeOptions
 from nonmember.data.splits import SplitOptions
 from nonmember.datasets import datasets
 from nonmember.defenses import defenses
-from nonmember.params import AttackerOptions, MetricOptions, ShadowOptions
+from nonmember.params import AttackerOptions, MetricOptions, RecordOptions, ShadowOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
 from nonmember.task import TrainOptions
@@ -40,6 +40,7 @@ SECTIONS: dict[str, list[type[Settings] | Registry[Any]]] = {
     "shadows": [ShadowOptions],
     "attacks": [AttackerOptions, attacks],
     "metrics": [MetricOptions],
+    "records": [RecordOptions],
 }
 # Keys that belong to no settings class.
 SENTENCES = {

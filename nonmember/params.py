@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -18,6 +18,8 @@ from nonmember import yaml12
 from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
+
+S = TypeVar("S", bound=Settings)
 
 
 class ParamsError(ValueError):
@@ -66,6 +68,15 @@ class MetricOptions(Settings):
         10,
         ge=1,
         description='a TPR at an FPR that rests on fewer false positives says "not supported"',
+    )
+
+
+class RecordOptions(Settings):
+    """The `records` section of params.yaml, for `nonmember records`; it changes no result."""
+
+    publish: bool = Field(
+        False,
+        description="write what names members to metrics/, which git sees; else private/, ignored",
     )
 
 
@@ -229,8 +240,17 @@ def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]
 
 def read_compute(path: str | Path = "params.yaml") -> ComputeOptions:
     """The `compute` section alone, for the stages that use it; ParamsError if it is wrong."""
+    return _read_section(path, "compute", ComputeOptions)
+
+
+def read_records(path: str | Path = "params.yaml") -> RecordOptions:
+    """The `records` section alone; ParamsError if it is wrong."""
+    return _read_section(path, "records", RecordOptions)
+
+
+def _read_section(path: str | Path, section: str, schema: type[S]) -> S:
     problems: list[str] = []
-    options = check_fixed("compute", read_yaml(path).get("compute"), ComputeOptions, problems)
+    options: S = check_fixed(section, read_yaml(path).get(section), schema, problems)
     if problems:
         raise ParamsError(problems)
     return options

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nonmember.training import fingerprint
+from nonmember import fingerprint
 
 MAIN = '''"""What it is for."""
 from __future__ import annotations
