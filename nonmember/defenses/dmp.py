@@ -57,7 +57,7 @@ class DMP(Defense):
         "Knowledge Transfer, AAAI, https://arxiv.org/abs/1906.06589"
     )
     changes = "phases, data, loss"
-    limits = "As accurate as the inference set is large; that set becomes the training set."
+    limits = "As accurate as the reference set is large; that set becomes the training set."
     try_first = "The largest reference set you can spare, with dmp_share 0.8. Untuned."
 
     class Options(Settings):

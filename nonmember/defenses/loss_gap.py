@@ -1,4 +1,4 @@
-"""Loss gap: add the difference of the members' and the inference set's mean loss to the loss.
+"""Loss gap: add the difference of the members' and the reference set's mean loss to the loss.
 
 Paper: Hu, Zhang and Wei, Privacy-aware Sparsity Tuning, Appendix B (the comparison to PAST).
 Changes the loss, `CE + gap_lambda · |mean CE of the batch − mean CE of as many non-members|`.
@@ -37,7 +37,7 @@ class LossGap(Defense):
         "Sparsity Tuning, Appendix B, https://arxiv.org/abs/2410.06814"
     )
     changes = "loss"
-    limits = "The inference set is trained on and leaks like the members: see its own loss."
+    limits = "The reference set is trained on and leaks like the members: see its own loss."
     neutral: ClassVar = {"gap_lambda": 0.0}
     try_first = (
         "gap_lambda 0.5, from a sweep on shoppers; half of it where training does not get going."
