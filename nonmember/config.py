@@ -95,8 +95,9 @@ class _Checker:
         self._together(dataset, model, defense, asked, fixed, outline)
         if outline and fixed["split"]:
             self._halves(outline.n, attacker, fixed["split"])
-        if self.problems:
+        if self.problems or outline is None:
             return {}
+        defense = _settled(defense, outline.classes)
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
         recipe = {"seed": seed, "model": model, "train": dump["train"]}
         settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, attacker)
@@ -284,6 +285,12 @@ class _Checker:
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
             return None
+
+
+def _settled(defense: dict[str, Any], classes: int) -> dict[str, Any]:
+    """A defense's active settings with every number that depends on the classes filled in."""
+    options = _build(defenses, defense).settle(classes)
+    return {"name": defense["name"], **options.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("nonmember", "stages")
+# Attributes of a class that only the documentation reads.
+TALK = {"paper", "changes", "limits", "try_first"}
 
 
 def _locate(module: str) -> Path | None:
@@ -70,7 +72,7 @@ def imported(modules: Iterable[str]) -> dict[str, Path]:
 
 @cache
 def _meaning(path: Path) -> str:
-    """The syntax tree of a file without comments, docstrings and descriptions of settings."""
+    """The syntax tree of a file without comments, docstrings and other words for people."""
     return ast.dump(_Bare().visit(ast.parse(path.read_text(encoding="utf-8"))))
 
 
@@ -82,6 +84,15 @@ class _Bare(ast.NodeTransformer):
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else self.generic_visit(node)
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """A class without `paper = …` and its like."""
+        node.body = [
+            line
+            for line in node.body
+            if not (isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in TALK)
+        ]
+        return self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """`Field(0.1, ge=0, description=…)` without the description."""
         node.keywords = [k for k in node.keywords if k.arg != "description"]
@@ -91,7 +102,7 @@ class _Bare(ast.NodeTransformer):
 def of_code(modules: Iterable[str], without: Iterable[str] = ()) -> str:
     """sha256 of what these modules and their imports do, leaving out those in `without`.
 
-    Comments, docstrings and descriptions of settings do not count.
+    Comments, docstrings, descriptions of settings and what `TALK` names do not count.
     """
     found = imported(modules)
     digest = hashlib.sha256()

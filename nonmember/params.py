@@ -35,9 +35,14 @@ class ParamsError(ValueError):
 class ShadowOptions(Settings):
     """The `shadows` section of params.yaml."""
 
-    count: int = Field(3, ge=1, description="models of the attacker")
+    count: int = Field(
+        3,
+        ge=1,
+        description="models of the attacker; raising it trains only the new ones (CRL uses 5)",
+    )
     assignment: Literal["split", "random_half"] = Field(
-        "split", description="split: on the attacker's data; random_half: on half of the target's"
+        "split",
+        description="split: on the attacker's data | random_half: on halves of the target's",
     )
 
 
@@ -46,17 +51,23 @@ class AttackerOptions(Settings):
 
     knowledge: Literal["shadow", "partial"] = Field(
         "shadow",
-        description="shadow: the attacker trains models like the target; partial: the attacker "
-        "knows half of the target's members and non-members and is scored on the other half",
+        description="shadow: trains models like the target | partial: knows half of its members",
     )
-    partial_splits: int = Field(5, ge=1, description="partial: random halves, each used both ways")
+    partial_splits: int = Field(
+        5,
+        ge=1,
+        description="partial: random halves; the numbers are their mean, with the standard "
+        "deviation",
+    )
 
 
 class MetricOptions(Settings):
     """The `metrics` section of params.yaml."""
 
     min_false_positives: int = Field(
-        10, ge=1, description="a TPR at an FPR is 'not supported' if it rests on fewer"
+        10,
+        ge=1,
+        description='a TPR at an FPR that rests on fewer false positives says "not supported"',
     )
 
 
@@ -65,8 +76,7 @@ class RecordOptions(Settings):
 
     publish: bool = Field(
         False,
-        description="write the files that name members to metrics/, where git sees them, "
-        "instead of private/, which git ignores",
+        description="write what names members to metrics/, which git sees; else private/, ignored",
     )
 
 
