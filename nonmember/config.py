@@ -229,10 +229,10 @@ class _Checker:
                     f"half of them saw each sample, found {shadows.count}"
                 )
         if outline and model:
-            self._try(lambda: _build(architectures, model).check(outline.shape))
-        if outline and train and train.augment == "crop_flip" and len(outline.shape) != 3:
+            self._try(lambda: _build(architectures, model).check(outline))
+        if outline and train and train.augment == "crop_flip" and not outline.kind.is_image:
             self.problems.append(
-                f"train.augment: crop_flip needs images, '{dataset['name']}' is a table; use none"
+                f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"
             )
         if outline and defense:
             self.problems.extend(_build(defenses, defense).check(outline.classes))
@@ -242,7 +242,7 @@ class _Checker:
                 self.problems.extend(_build(defenses, defense).check_training(train, members))
         if outline:
             for query, options in asked.items():
-                self.problems.extend(queries.get(query)(**options).check(outline.shape))
+                self.problems.extend(queries.get(query)(**options).check(outline))
         needs_inference = defense and defenses.get(defense["name"]).needs_inference
         if needs_inference and split and not split.has_inference:
             self.problems.append(

@@ -186,7 +186,7 @@ def test_a_split_larger_than_the_data(make: Make) -> None:
 def test_images_only(make: Make) -> None:
     table = {"name": "shoppers", "n": 1200, "path": "data/raw"}
     assert problems(make, dataset=table, **{"train.augment": "crop_flip"}) == [
-        "train.augment: crop_flip needs images, 'shoppers' is a table; use none"
+        "train.augment: crop_flip needs images, the data are tables of zeros and ones; use none"
     ]
     [line] = problems(make, dataset=table, model={"name": "resnet20"})
     assert "resnet20 needs images" in line
@@ -489,7 +489,7 @@ def test_queries_that_do_not_fit_the_data(make: Make, kind: str) -> None:
         "attacks.augmentation_kind": kind,
     }
     assert problems(make, **changes) == [
-        f"attacks.augmentation_kind: {kind} needs images (channels, height, width), got inputs of "
-        "shape (600,); take augmentation out of attacks.names",
+        f"attacks.augmentation_kind: {kind} needs images, the data are tables of zeros and ones; "
+        "take augmentation out of attacks.names",
     ]
     make(**changes | {"attacks.names": ["merlin"], "attacks.noise_levels": 600})

@@ -2,7 +2,7 @@
 
 inputs.npy    (n, …) uint8 or float32, memory-mappable
 labels.npy    (n,) int64
-dataset.json  name, n, classes, class_names, shape, mean, std, source, sha256
+dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nonmember import files
+from nonmember.data.kinds import KINDS, Kind, Outline
 
 if TYPE_CHECKING:
     from nonmember.datasets import Arrays
@@ -37,6 +38,7 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
         folder / "dataset.json",
         {
             "name": name,
+            "kind": arrays.kind.name,
             "n": len(labels),
             "classes": len(arrays.class_names),
             "class_names": arrays.class_names,
@@ -51,24 +53,30 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Normalise:
-    """(batch, …) raw inputs -> float32: bytes of images scaled to 0–1, then (x − mean) / std.
+    """(batch, …) raw inputs -> what a model reads, in its memory format.
 
+    float32: bytes of images scaled to 0–1, then (x − mean) / std; images with channels last.
     mean, std: one number, or one a channel (images) or feature (tables).
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    kind: Kind
 
     def __call__(self, raw: Tensor) -> Tensor:
-        x = raw.float()
-        if raw.ndim == 4 and raw.dtype == torch.uint8:
-            x = x / 255
-        if self.mean == (0.0,) and self.std == (1.0,):
-            return x
-        shape = (1, -1) + (1,) * (raw.ndim - 2)
-        mean = torch.tensor(self.mean, device=raw.device).reshape(shape)
-        std = torch.tensor(self.std, device=raw.device).reshape(shape)
-        return (x - mean) / std
+        x, divisor = raw.float(), self.kind.divisor(raw)
+        if divisor != 1:
+            x = x / divisor
+        if self.mean != (0.0,) or self.std != (1.0,):
+            shape = (1, -1) + (1,) * (raw.ndim - 2)
+            mean = torch.tensor(self.mean, device=raw.device).reshape(shape)
+            std = torch.tensor(self.std, device=raw.device).reshape(shape)
+            x = (x - mean) / std
+        return self.laid_out(x)
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """The same inputs in the memory format of a model: images with channels last."""
+        return x.contiguous(memory_format=torch.channels_last) if self.kind.is_image else x
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,16 @@ class Prepared:
     inputs: np.ndarray
     labels: np.ndarray
 
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
+        return self.normalise.kind
+
+    @property
+    def outline(self) -> Outline:
+        """The size of the data."""
+        return Outline(len(self.labels), self.classes, self.shape, self.kind)
+
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""
         inputs = np.ascontiguousarray(self.inputs[rows])
@@ -91,9 +109,15 @@ class Prepared:
 
 
 def load(folder: str | Path) -> Prepared:
-    """Open a folder that `save` wrote; ValueError if its files do not belong together."""
+    """Open a folder that `save` wrote; ValueError if its files do not belong together or do not
+    state the kind of the data."""
     folder = Path(folder)
     meta = files.read_json(folder / "dataset.json")
+    if meta.get("kind") not in KINDS:
+        raise ValueError(
+            f"{folder / 'dataset.json'}: kind must be one of {', '.join(KINDS)}, found "
+            f"{meta.get('kind')}; run `dvc repro prepare`"
+        )
     inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     if list(inputs.shape) != [meta["n"], *meta["shape"]] or labels.shape != (meta["n"],):
@@ -105,7 +129,7 @@ def load(folder: str | Path) -> Prepared:
         name=meta["name"],
         classes=meta["classes"],
         shape=tuple(meta["shape"]),
-        normalise=Normalise(tuple(meta["mean"]), tuple(meta["std"])),
+        normalise=Normalise(tuple(meta["mean"]), tuple(meta["std"]), KINDS[meta["kind"]]),
         sha256=meta["sha256"],
         inputs=inputs,
         labels=labels,

@@ -66,10 +66,10 @@ def compute(
     _check(model, inputs, labels, names)
     model.to(device)
     with _evaluating(model):
-        plan = _plan(model, prepared(normalise, inputs[:1].to(device)))
+        plan = _plan(model, normalise(inputs[:1].to(device)))
         size = batch_size or plan.batch_size
         parts = [
-            _batch(model, plan, prepared(normalise, x.to(device)), y.to(device), names)
+            _batch(model, plan, normalise(x.to(device)).detach(), y.to(device), names)
             for x, y in zip(inputs.split(size), labels.split(size), strict=True)
         ]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in names}
@@ -89,12 +89,6 @@ def _check(model: nn.Module, inputs: Tensor, labels: Tensor, names: Collection[s
                 f"{name}: batch-norm with track_running_stats=False makes a sample's output depend "
                 "on the others in its batch: track the statistics or use nn.GroupNorm"
             )
-
-
-def prepared(normalise: Callable[[Tensor], Tensor], raw: Tensor) -> Tensor:
-    """Raw inputs (batch, …) as a model reads them: normalised, images with channels last."""
-    x = normalise(raw).detach()
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 @contextmanager

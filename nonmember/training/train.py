@@ -63,7 +63,7 @@ def train(
         raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")
     with _own_rng(place), exact():
         generator = seed_all(task.seed)
-        model = build_model(task, prepared.shape, prepared.classes).to(place)
+        model = build_model(task, prepared.outline).to(place)
         feature_dim = last_linear(model).in_features
         parts = defense.make_parts(prepared.classes, feature_dim)
         inputs, true = prepared.take(task.train_rows)
@@ -118,7 +118,7 @@ def _require_finite(run: Run) -> None:
 def restore(task: Task, trained: Trained, prepared: Prepared, device: str = "cpu") -> nn.Module:
     """The trained model in eval mode on `device`."""
     with _own_rng(torch.device("cpu")):
-        model = build_model(task, prepared.shape, prepared.classes)
+        model = build_model(task, prepared.outline)
     model.load_state_dict(trained.weights)
     return model.to(torch.device(device)).eval()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def data(shape: tuple[int, ...], samples: int = 7) -> tuple[Tensor, Tensor]:
 def architecture(name: str) -> nn.Module:
     """Freshly built, then one training forward so that running statistics are not 0 and 1."""
     torch.manual_seed(0)
-    model = architectures.get(name)().build(SHAPES[name], CLASSES)
+    model = architectures.get(name)().build(tiny.outline(SHAPES[name], CLASSES))
     model(3 * torch.randn(16, *SHAPES[name]) + 1)
     return model
 
