@@ -89,6 +89,8 @@ class _Checker:
         asked = self._queries(chosen)
         outline = self._outline(dataset) if dataset else None
         self._together(dataset, model, defense, asked, fixed, outline)
+        if outline:
+            self._kind(dataset, chosen, outline)
         if outline and fixed["split"]:
             self._halves(outline.n, attacker, fixed["split"])
         if self.problems:
@@ -235,7 +237,8 @@ class _Checker:
                 f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"
             )
         if outline and defense:
-            self.problems.extend(_build(defenses, defense).check(outline.classes))
+            active = _build(defenses, defense)
+            self.problems.extend(active.check(outline.classes) + active.check_kind(outline.kind))
         if outline and split and train and defense:
             with contextlib.suppress(ValueError):  # a split that is too large is said elsewhere
                 members = split.members(split.set_size(outline.n))
@@ -248,6 +251,21 @@ class _Checker:
             self.problems.append(
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
+            )
+
+    def _kind(self, dataset: dict[str, Any], chosen: dict[str, Any], outline: Outline) -> None:
+        """What the chosen attacks read and such inputs do not have; tokens that are none."""
+        missing = outline.kind.missing_signals
+        for name in chosen:
+            for signal in sorted(set(attacks.get(name).needs) & set(missing)):
+                self.problems.append(
+                    f"attacks.names: {name} needs the gradient at the input, which "
+                    f"{outline.kind.word} do not have; use {signal.replace('_x_', '_w_')}"
+                )
+        if self.values["dataset"].get("tokens") is True and "tokens" not in dataset:
+            self.problems.append(
+                f"dataset.tokens: token ids are read from npz alone, found dataset.name "
+                f"{dataset['name']}; set it to false"
             )
 
     def _halves(self, n: int, attacker: dict[str, Any], split: SplitOptions) -> None:

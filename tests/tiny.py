@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nonmember.data import prepared
-from nonmember.data.kinds import IMAGE, TABLE, Kind, Outline
+from nonmember.data.kinds import IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows, SplitOptions, shadow_rows, target_rows
 from nonmember.datasets import Arrays
@@ -49,6 +49,24 @@ def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
         [1.2],
         "drawn",
         kind=kind_of(shape),
+    )
+
+
+def tokens(n: int = 144, vocabulary: int = 40, length: int = 9, seed: int = 0) -> Arrays:
+    """Texts of 1 to `length` tokens, half of them from a part of the vocabulary of their class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % CLASSES)
+    part = (vocabulary - 1) // CLASSES
+    own = 1 + labels[:, None] * part + rng.integers(part, size=(n, length))
+    ids = np.where(rng.random((n, length)) < 0.5, own, rng.integers(1, vocabulary, (n, length)))
+    ids[np.arange(length) >= rng.integers(1, length + 1, (n, 1))] = 0
+    return Arrays(
+        ids.astype(np.int32),
+        labels,
+        ["a", "b", "c"],
+        source="drawn",
+        kind=TOKENS,
+        vocabulary=vocabulary,
     )
 
 

@@ -17,7 +17,7 @@ from nonmember.architectures._base import Architecture
 from nonmember.data.kinds import Outline
 from nonmember.settings import Settings
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class MLP(Architecture):
@@ -32,7 +32,7 @@ class MLP(Architecture):
     def build(self, data: Outline) -> nn.Module:
         """See Architecture.build."""
         self.check(data)
-        activation = _ACTIVATIONS[self.options.activation]
+        activation = ACTIVATIONS[self.options.activation]
         sizes = [math.prod(data.shape), *self.options.widths]
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in pairwise(sizes):

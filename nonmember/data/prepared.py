@@ -1,6 +1,6 @@
 """The prepared data set on disk, `data/prepared/`, and how a model is fed from it.
 
-inputs.npy    (n, …) uint8 or float32, memory-mappable
+inputs.npy    (n, …) uint8 or float32, int32 for token ids, memory-mappable
 labels.npy    (n,) int64
 dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,7 +28,10 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     folder = Path(folder)
     inputs = np.ascontiguousarray(arrays.inputs)
     labels = np.ascontiguousarray(arrays.labels, dtype=np.int64)
-    digest = hashlib.sha256(str((inputs.dtype, inputs.shape, arrays.mean, arrays.std)).encode())
+    facts: tuple[Any, ...] = (inputs.dtype, inputs.shape, arrays.mean, arrays.std)
+    if arrays.vocabulary is not None:
+        facts = (*facts, arrays.vocabulary)
+    digest = hashlib.sha256(str(facts).encode())
     digest.update(inputs.data)
     digest.update(labels.data)
     (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
@@ -43,6 +46,7 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
             "classes": len(arrays.class_names),
             "class_names": arrays.class_names,
             "shape": list(inputs.shape[1:]),
+            "vocabulary": arrays.vocabulary,
             "mean": arrays.mean,
             "std": arrays.std,
             "source": arrays.source,
@@ -56,6 +60,7 @@ class Normalise:
     """(batch, …) raw inputs -> what a model reads, in its memory format.
 
     float32: bytes of images scaled to 0–1, then (x − mean) / std; images with channels last.
+    Token ids stay as they are.
     mean, std: one number, or one a channel (images) or feature (tables).
     """
 
@@ -64,6 +69,8 @@ class Normalise:
     kind: Kind
 
     def __call__(self, raw: Tensor) -> Tensor:
+        if not self.kind.numeric:
+            return raw
         x, divisor = raw.float(), self.kind.divisor(raw)
         if divisor != 1:
             x = x / divisor
@@ -91,6 +98,7 @@ class Prepared:
     sha256: str
     inputs: np.ndarray
     labels: np.ndarray
+    vocabulary: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -100,7 +108,7 @@ class Prepared:
     @property
     def outline(self) -> Outline:
         """The size of the data."""
-        return Outline(len(self.labels), self.classes, self.shape, self.kind)
+        return Outline(len(self.labels), self.classes, self.shape, self.kind, self.vocabulary)
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""
@@ -133,4 +141,5 @@ def load(folder: str | Path) -> Prepared:
         sha256=meta["sha256"],
         inputs=inputs,
         labels=labels,
+        vocabulary=meta["vocabulary"],
     )

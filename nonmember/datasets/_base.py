@@ -16,13 +16,15 @@ from nonmember.settings import Settings
 class Arrays:
     """A whole data set in memory.
 
-    inputs: (n, …) uint8 or float32; byte images are uint8 (n, channels, height, width), 0–255.
+    inputs: (n, …) uint8 or float32; byte images are uint8 (n, channels, height, width), 0–255;
+        token ids are int32 (n, length), padded with 0.
     labels: (n,) int64, every class 0 … classes − 1 present.
     class_names: one string a class, in the order of the labels.
     mean, std: the normalisation, one number a channel (images, after dividing by 255) or a
         feature (tables), or one for all; a model sees (inputs·scale − mean) / std.
     source: where the data came from, for people.
     kind: what the inputs are (see nonmember.data.kinds).
+    vocabulary: how many token ids there are, the padding among them; None unless tokens.
     """
 
     inputs: np.ndarray
@@ -32,6 +34,7 @@ class Arrays:
     std: list[float] = field(default_factory=lambda: [1.0])
     source: str = ""
     kind: Kind = field(kw_only=True)
+    vocabulary: int | None = None
 
     @property
     def scale(self) -> float:
@@ -41,7 +44,8 @@ class Arrays:
     @property
     def outline(self) -> Outline:
         """The size of the data."""
-        return Outline(len(self.labels), len(self.class_names), self.inputs.shape[1:], self.kind)
+        shape = self.inputs.shape[1:]
+        return Outline(len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary)
 
 
 class Dataset:

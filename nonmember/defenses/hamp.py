@@ -85,6 +85,15 @@ class HAMP(Defense):
         hamp_release: bool = Field(True, description="answer with the scores of random inputs")
         hamp_random: int = Field(1000, ge=1, description="random inputs to answer with")
 
+    def check_kind(self, kind: Kind) -> list[str]:
+        """Random inputs must look like inputs."""
+        if kind.numeric or not self.options.hamp_release:
+            return []
+        return [
+            f"defense.hamp_release: needs random inputs, which {kind.word} do not have; set it to "
+            "false"
+        ]
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar to minimise. Reads logits and labels."""
         o = self.options

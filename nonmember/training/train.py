@@ -55,7 +55,7 @@ def train(
     the data that the task was made for or if the defense cannot be trained with these options.
     """
     defense = build_defense(task)
-    problems = defense.check(prepared.classes)
+    problems = defense.check(prepared.classes) + defense.check_kind(prepared.kind)
     if problems := problems + defense.check_training(task.train, len(task.train_rows)):
         raise ValueError("; ".join(problems))
     place = torch.device(device)

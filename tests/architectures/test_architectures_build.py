@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from nonmember.architectures import architectures
+from nonmember.data.kinds import TOKENS, Outline
 from nonmember.features import FeatureReader
 
 FEATURES = {"mlp": 128, "resnet18": 512, "resnet20": 64, "vgg11_bn": 512}
@@ -25,7 +26,38 @@ def build(name: str, shape: tuple[int, ...] = (3, 32, 32), classes: int = 7) -> 
 
 
 def test_every_architecture_is_covered_here() -> None:
-    assert architectures.names() == sorted(FEATURES)
+    assert architectures.names() == sorted([*FEATURES, "embedding_bag"])
+
+
+TEXT = Outline(9, 7, (6,), TOKENS, vocabulary=30)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_token_ids_are_refused_by_what_would_take_them_for_numbers(name: str) -> None:
+    message = rf"model\.name: {name} needs .*, the data are token ids; use embedding_bag"
+    for call in (architectures.get(name)().check, architectures.get(name)().build):
+        with pytest.raises(ValueError, match=message):
+            call(TEXT)
+
+
+@pytest.mark.parametrize(("shape", "use"), [((600,), "mlp"), ((3, 32, 32), "resnet20")])
+def test_an_embedding_bag_refuses_what_is_no_text(shape: tuple[int, ...], use: str) -> None:
+    with pytest.raises(ValueError, match=rf"embedding_bag needs token ids, .*; use {use}"):
+        architectures.get("embedding_bag")().check(tiny.outline(shape))
+
+
+def test_an_embedding_bag_is_a_loop_over_words() -> None:
+    """No matter in which order, nor how many paddings, even if a defense moved their embedding."""
+    model = architectures.get("embedding_bag")(embedding=5, widths=[4]).build(TEXT).eval()
+    table = next(m for m in model.modules() if isinstance(m, nn.Embedding)).weight
+    with torch.no_grad():
+        table[0] = 3.0
+    ids = torch.tensor([[4, 29, 4, 0, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=torch.int32)
+    mean = torch.stack([(2 * table[4] + table[29]) / 3, torch.zeros(5)])
+    logits, feature = FeatureReader(model)(ids)
+    torch.testing.assert_close(logits, model[1:](mean))
+    assert feature.shape == (2, 4)
+    torch.testing.assert_close(model(ids[:, [3, 1, 0, 2]]), logits)
 
 
 @pytest.mark.parametrize("name", FEATURES)

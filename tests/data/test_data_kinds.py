@@ -13,7 +13,7 @@ from project import ROOT
 
 from nonmember import files
 from nonmember.data import prepared
-from nonmember.data.kinds import BINARY, IMAGE, KINDS, TABLE, Kind
+from nonmember.data.kinds import BINARY, IMAGE, KINDS, TABLE, TOKENS, Kind
 from nonmember.data.prepared import Normalise
 
 GUESS = re.compile(
@@ -26,7 +26,10 @@ BEHIND = ("attacks/", "evidence.py", "metrics/", "plots/", "statistics.py")
 ALLOWED = {
     "data/prepared.py": (1, "how many axes a mean is spread over"),
     "queries/noise.py": (1, "how many axes a deviation is spread over"),
-    "extraction/signals.py": (2, "axes of a convolution; a gradient of one number a sample"),
+    "extraction/signals.py": (
+        3,
+        "axes of a convolution; gradients of one number; none at ids",
+    ),
 }
 
 
@@ -67,6 +70,20 @@ def test_data_that_do_not_state_their_kind_are_refused(tmp_path: Path, kind: str
     files.write_json(tmp_path / "dataset.json", meta if kind is None else {**meta, "kind": kind})
     with pytest.raises(ValueError, match=r"dataset\.json: kind must be one of .*repro prepare"):
         prepared.load(tmp_path)
+
+
+def test_token_ids_reach_the_model_as_they_are(tmp_path: Path) -> None:
+    """The size of the vocabulary decides the model, so it is part of what the data are."""
+    one, other = (tiny.tokens(vocabulary=40), tiny.tokens(vocabulary=40))
+    object.__setattr__(other, "vocabulary", 41)
+    prepared.save(one, "tiny", tmp_path / "a")
+    prepared.save(other, "tiny", tmp_path / "b")
+    data = prepared.load(tmp_path / "a")
+    assert (data.outline.kind, data.outline.vocabulary) == (TOKENS, 40)
+    ids, _ = data.take(np.arange(5))
+    assert torch.equal(data.normalise(ids), ids)
+    assert data.normalise(ids).dtype == torch.int32
+    assert data.sha256 != prepared.load(tmp_path / "b").sha256
 
 
 def test_images_alone_are_fed_with_channels_last() -> None:
