@@ -93,6 +93,8 @@ class _Checker:
         asked = self._queries(chosen)
         outline = self._outline(dataset) if dataset else None
         self._together(dataset, model, defense, asked, fixed, outline)
+        if outline:
+            self._kind(dataset, chosen, outline)
         if outline and fixed["split"]:
             self._halves(outline.n, attacker, fixed["split"])
         if self.problems or outline is None:
@@ -237,25 +239,41 @@ class _Checker:
                     f"half of them saw each sample, found {shadows.count}"
                 )
         if outline and model:
-            self._try(lambda: _build(architectures, model).check(outline.shape))
-        if outline and train and train.augment == "crop_flip" and len(outline.shape) != 3:
+            self._try(lambda: _build(architectures, model).check(outline))
+        if outline and train and train.augment == "crop_flip" and not outline.kind.is_image:
             self.problems.append(
-                f"train.augment: crop_flip needs images, '{dataset['name']}' is a table; use none"
+                f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"
             )
         if outline and defense:
-            self.problems.extend(_build(defenses, defense).check(outline.classes))
+            active = _build(defenses, defense)
+            self.problems.extend(active.check(outline.classes) + active.check_kind(outline.kind))
         if outline and split and train and defense:
             with contextlib.suppress(ValueError):  # a split that is too large is said elsewhere
                 members = split.members(split.set_size(outline.n))
                 self.problems.extend(_build(defenses, defense).check_training(train, members))
         if outline:
             for query, options in asked.items():
-                self.problems.extend(queries.get(query)(**options).check(outline.shape))
+                self.problems.extend(queries.get(query)(**options).check(outline))
         needs_inference = defense and defenses.get(defense["name"]).needs_inference
         if needs_inference and split and not split.has_inference:
             self.problems.append(
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
+            )
+
+    def _kind(self, dataset: dict[str, Any], chosen: dict[str, Any], outline: Outline) -> None:
+        """What the chosen attacks read and such inputs do not have; tokens that are none."""
+        missing = outline.kind.missing_signals
+        for name in chosen:
+            for signal in sorted(set(attacks.get(name).needs) & set(missing)):
+                self.problems.append(
+                    f"attacks.names: {name} needs the gradient at the input, which "
+                    f"{outline.kind.word} do not have; use {signal.replace('_x_', '_w_')}"
+                )
+        if self.values["dataset"].get("tokens") is True and "tokens" not in dataset:
+            self.problems.append(
+                f"dataset.tokens: token ids are read from npz alone, found dataset.name "
+                f"{dataset['name']}; set it to false"
             )
 
     def _halves(self, n: int, attacker: dict[str, Any], split: SplitOptions) -> None:
