@@ -15,6 +15,7 @@ from nonmember.data import prepared
 from nonmember.data.kinds import TOKENS
 from nonmember.defenses import defenses
 from nonmember.evidence import Evidence
+from nonmember.metrics.report import AuditReport, auc_of
 from nonmember.pipeline.attack import attack
 from nonmember.pipeline.extract import extract
 from nonmember.pipeline.prepare import prepare
@@ -62,9 +63,9 @@ def test_every_stage_on_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     evidence = Evidence(tmp_path / "data/signals/undefended")
     signals = evidence.target.signals
     assert {"feature_norm", "grad_w_l1", "grad_w_l2"} <= set(signals)
-    audit = files.read_json(tmp_path / "metrics/undefended/attacks.json")["adaptive"]
-    assert set(audit) == set(ATTACKS)
-    assert audit["loss"]["auc"] > 0.6
+    report = AuditReport.read(tmp_path / "metrics/undefended/report.json")
+    assert set(report.primary.attacks) == set(ATTACKS)
+    assert auc_of(report.primary.attacks["loss"]) > 0.6
 
 
 @pytest.mark.parametrize("name", defenses.names())
