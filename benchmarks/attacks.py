@@ -31,6 +31,7 @@ from nonmember.attacks.nn import NeuralNetwork
 from nonmember.attacks.rmia import share_beaten
 from nonmember.evidence import View
 from nonmember.metrics import rates
+from nonmember.metrics.measure import attack_numbers
 from nonmember.queries import queries
 
 LEARNING = ("nn",)  # timed on request
@@ -83,7 +84,7 @@ def run(attack: Attack, name: str, target: View, shadow: View, classes: int) -> 
         return rates.Scored(attack.score(view), view.member, view.labels)
 
     pair = seconds(f"{name}: scores, 2 models", lambda: [scored(target), scored(shadow)])
-    seconds(f"{name}: metrics", lambda: rates.report(pair[0], pair[1], classes))
+    seconds(f"{name}: metrics", lambda: attack_numbers(pair[0], pair[1], classes))
 
 
 def slow_lira(value: np.ndarray, values: np.ndarray, inside: np.ndarray) -> np.ndarray:

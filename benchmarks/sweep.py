@@ -111,9 +111,9 @@ def trial(
         seen = Evidence(signals)
         scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed)
         known = audit.behaviour(seen.target)
-        member = np.asarray(seen.target.member)
-        aucs = [rates.auc(scores[f"{name}.target"], member).value for name in ATTACKS]
-    return [known["train_acc"], known["test_acc"], *aucs]
+        asked = scores.target.scored()
+        aucs = [rates.auc(asked[name].scores, asked[name].member).value for name in ATTACKS]
+    return [known.train_acc, known.test_acc, *aucs]
 
 
 def main(name: str, trials: int, draws: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from nonmember.params import (
     AttackerOptions,
     MetricOptions,
     ParamsError,
+    RecordOptions,
     ShadowOptions,
     check_fixed,
     check_parts,
@@ -32,12 +34,13 @@ from nonmember.params import (
 )
 from nonmember.queries import queries
 from nonmember.registry import Registry
+from nonmember.settings import Settings
 from nonmember.task import TrainOptions
 
 T = TypeVar("T")
 SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
-    "metrics",
+    "metrics", "records",
 )  # fmt: skip
 
 
@@ -78,6 +81,7 @@ class _Checker:
                 ("train", TrainOptions),
                 ("shadows", ShadowOptions),
                 ("metrics", MetricOptions),
+                ("records", RecordOptions),
             )
         }
         dataset = self._part("dataset", datasets, ("name", "path"))
@@ -89,18 +93,24 @@ class _Checker:
         asked = self._queries(chosen)
         outline = self._outline(dataset) if dataset else None
         self._together(dataset, model, defense, asked, fixed, outline)
+        if outline:
+            self._kind(dataset, chosen, outline)
         if outline and fixed["split"]:
             self._halves(outline.n, attacker, fixed["split"])
-        if self.problems:
+        if self.problems or outline is None:
             return {}
+        defense = _settled(defense, outline.classes)
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
         recipe = {"seed": seed, "model": model, "train": dump["train"]}
+        settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, attacker)
         needs = sorted({signal for name in chosen for signal in attacks.get(name).needs})
         return {
             "dataset": dataset,
             "split": {"seed": seed, **dump["split"]},
             "undefended": {**recipe, "defense": {"name": "none"}},
             "defended": {**recipe, "defense": defense},
+            "stamp_undefended": settings.of({"name": "none"}),
+            "stamp_defended": settings.of(defense),
             "shadows": dump["shadows"],
             "signals": {
                 "names": sorted({*needs, "logits", "feature_norm"}),
@@ -229,25 +239,41 @@ class _Checker:
                     f"half of them saw each sample, found {shadows.count}"
                 )
         if outline and model:
-            self._try(lambda: _build(architectures, model).check(outline.shape))
-        if outline and train and train.augment == "crop_flip" and len(outline.shape) != 3:
+            self._try(lambda: _build(architectures, model).check(outline))
+        if outline and train and train.augment == "crop_flip" and not outline.kind.is_image:
             self.problems.append(
-                f"train.augment: crop_flip needs images, '{dataset['name']}' is a table; use none"
+                f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"
             )
         if outline and defense:
-            self.problems.extend(_build(defenses, defense).check(outline.classes))
+            active = _build(defenses, defense)
+            self.problems.extend(active.check(outline.classes) + active.check_kind(outline.kind))
         if outline and split and train and defense:
             with contextlib.suppress(ValueError):  # a split that is too large is said elsewhere
                 members = split.members(split.set_size(outline.n))
                 self.problems.extend(_build(defenses, defense).check_training(train, members))
         if outline:
             for query, options in asked.items():
-                self.problems.extend(queries.get(query)(**options).check(outline.shape))
+                self.problems.extend(queries.get(query)(**options).check(outline))
         needs_inference = defense and defenses.get(defense["name"]).needs_inference
         if needs_inference and split and not split.has_inference:
             self.problems.append(
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
+            )
+
+    def _kind(self, dataset: dict[str, Any], chosen: dict[str, Any], outline: Outline) -> None:
+        """What the chosen attacks read and such inputs do not have; tokens that are none."""
+        missing = outline.kind.missing_signals
+        for name in chosen:
+            for signal in sorted(set(attacks.get(name).needs) & set(missing)):
+                self.problems.append(
+                    f"attacks.names: {name} needs the gradient at the input, which "
+                    f"{outline.kind.word} do not have; use {signal.replace('_x_', '_w_')}"
+                )
+        if self.values["dataset"].get("tokens") is True and "tokens" not in dataset:
+            self.problems.append(
+                f"dataset.tokens: token ids are read from npz alone, found dataset.name "
+                f"{dataset['name']}; set it to false"
             )
 
     def _halves(self, n: int, attacker: dict[str, Any], split: SplitOptions) -> None:
@@ -277,6 +303,52 @@ class _Checker:
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
             return None
+
+
+def _settled(defense: dict[str, Any], classes: int) -> dict[str, Any]:
+    """A defense's active settings with every number that depends on the classes filled in."""
+    options = _build(defenses, defense).settle(classes)
+    return {"name": defense["name"], **options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """The active settings that differ from their defaults, for the stamp of an arm."""
+
+    seed: int
+    fixed: dict[str, Settings]
+    parts: dict[str, dict[str, Any]]
+    attacks: dict[str, dict[str, Any]]
+    attacker: dict[str, Any]
+
+    def of(self, defense: dict[str, Any]) -> dict[str, Any]:
+        """`seed` and `settings`: key of params.yaml -> value, of those that change a number."""
+        found: dict[str, Any] = {}
+        kinds: dict[str, Registry[Any]] = {
+            "dataset": datasets,
+            "model": architectures,
+            "defense": defenses,
+        }
+        for section, active in {**self.parts, "defense": defense}.items():
+            found[f"{section}.name"] = active["name"]
+            found |= _differing(section, active, kinds[section].get(active["name"]).Options())
+        for section, options in self.fixed.items():
+            if section not in ("compute", "records"):
+                found |= _differing(section, options.model_dump(mode="json"), type(options)())
+        found["attacks.names"] = list(self.attacks)
+        for name, values in self.attacks.items():
+            found |= _differing("attacks", values, attacks.get(name).Options())
+        found |= _differing("attacks", self.attacker, AttackerOptions())
+        return {"seed": self.seed, "settings": found}
+
+
+def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:
+    defaults = schema.model_dump(mode="json")
+    return {
+        f"{section}.{key}": value
+        for key, value in values.items()
+        if key in defaults and value != defaults[key]
+    }
 
 
 def _build(registry: Registry[T], active: dict[str, Any]) -> T:

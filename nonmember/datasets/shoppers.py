@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from nonmember.data.kinds import BINARY
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.settings import Settings
 
@@ -45,7 +46,10 @@ class Shoppers(Dataset):
 
     class Options(Settings):
         n: int = Field(
-            30_000, ge=2 * CLASSES, le=10_000_000, description="number of invented shoppers"
+            30_000,
+            ge=2 * CLASSES,
+            le=10_000_000,
+            description="shoppers to invent; a larger number keeps the first ones",
         )
         data_seed: int = Field(0, ge=0, description="seed of the invented data, not of the split")
 
@@ -61,6 +65,7 @@ class Shoppers(Dataset):
             labels=labels,
             class_names=[f"style {i}" for i in range(CLASSES)],
             source=f"synthetic shoppers, data_seed {self.options.data_seed}",
+            kind=BINARY,
         )
 
 

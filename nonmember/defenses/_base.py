@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses._run import Batch, Run
 from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
@@ -21,9 +22,11 @@ class Defense:
 
     Its settings are a class `Options`, declared as its own by `options: Options`.
     An instance holds settings only; what a training accumulates lives in its `Run`.
-    paper, changes (loss, step, data, model, phases, released predictor), limits: for the list of
-    defenses. uses_features: whether `Batch.features` is filled. needs_inference: whether it needs
-    a split with an inference set. base_key: the option, if any, that names another defense, whose
+    paper, changes (loss, step, data, model, phases, released predictor), limits, try_first (the
+    values to begin with, and whether anybody tuned them): for the list of defenses. neutral:
+    options under which it is plain training, None where no options are. uses_features: whether
+    `Batch.features` is filled. needs_inference: whether it needs a split with a reference set,
+    which PAST calls inference set. base_key: the option, if any, that names another defense, whose
     settings go along as `{"name": …, its keys}`.
     """
 
@@ -31,6 +34,8 @@ class Defense:
     paper: ClassVar[str] = ""
     changes: ClassVar[str] = ""
     limits: ClassVar[str] = ""
+    try_first: ClassVar[str] = ""
+    neutral: ClassVar[Mapping[str, Any] | None] = None
     uses_features: ClassVar[bool] = False
     needs_inference: ClassVar[bool] = False
     base_key: ClassVar[str] = ""
@@ -41,6 +46,14 @@ class Defense:
 
     def check(self, classes: int) -> list[str]:
         """What is impossible about the options for this many classes: `key: problem` lines."""
+        return []
+
+    def settle(self, classes: int) -> Settings:
+        """The options with a number in place of each default that depends on the classes."""
+        return self.options
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """What is impossible about the options for such inputs: `key: problem` lines."""
         return []
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:

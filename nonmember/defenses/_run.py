@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from nonmember.data.kinds import Kind
 from nonmember.task import Task, TrainOptions
 
 S = TypeVar("S")
@@ -71,6 +72,10 @@ class Run(Protocol):
 
     def remember(self, state: object) -> None:
         """Keep an object as this run's `state` of its class, instead of any before it."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""

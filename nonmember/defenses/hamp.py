@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ from pydantic import Field
 from scipy.optimize import brentq
 from torch import Tensor
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses import _query
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import answers, own_stream
@@ -67,24 +68,44 @@ class HAMP(Defense):
     )
     changes = "loss, released predictor"
     limits = "The released scores say nothing about confidence; attacks on weights see none of it."
+    neutral: ClassVar = {"hamp_gamma": 0.0, "hamp_alpha": 0.0, "hamp_release": False}
+    try_first = (
+        "hamp_gamma and hamp_alpha of the paper for data like yours: Purchase100 0.8 and 0.01, "
+        "Texas100 0.6 and 0.01, CIFAR-100 0.5 and 0.005. Untuned."
+    )
 
     class Options(Settings):
         """Settings of HAMP."""
 
         hamp_gamma: float = Field(
-            0.8, ge=0, lt=1, description="entropy of a label, share of log(classes) "
-            "(Purchase .8, Texas .6, CIFAR-100 .5)",
+            0.8, ge=0, lt=1, description="entropy of a label, share of log C (Purchase100 0.8, "
+            "Texas100 0.6, CIFAR-100 0.5)",
         )  # fmt: skip
         hamp_alpha: float = Field(
-            0.01, ge=0, description="weight of the entropy (Texas .01, CIFAR-100 .005)"
+            0.01,
+            ge=0,
+            description="weight of the entropy of the answers (Texas100 0.01, CIFAR-100 0.005)",
         )
         hamp_published_scale: bool = Field(
-            False, description="average the KL over classes too, as the published code"
+            False,
+            description="average the KL divergence over classes too, as the published code does",
         )
-        hamp_release: bool = Field(True, description="answer with the scores of random inputs")
+        hamp_release: bool = Field(
+            True,
+            description="answer with the scores of random inputs, in the order of the real ones",
+        )
         hamp_random: int = Field(1000, ge=1, description="random inputs to answer with")
 
     options: Options
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """Random inputs must look like inputs."""
+        if kind.numeric or not self.options.hamp_release:
+            return []
+        return [
+            f"defense.hamp_release: needs random inputs, which {kind.word} do not have; set it to "
+            "false"
+        ]
 
     def loss(self, batch: Batch) -> Tensor:
         """The scalar to minimise. Reads logits and labels."""
@@ -106,7 +127,7 @@ class HAMP(Defense):
         """(hamp_random, classes) logits of random inputs, each row decreasing."""
         if not self.options.hamp_release:
             return {}
-        raw = random_inputs(run.inputs, self.options.hamp_random, own_stream(run, 5))
+        raw = random_inputs(run.inputs, run.kind, self.options.hamp_random, own_stream(run, 5))
         logits = answers(run, run.model, raw)
         return {"scores": logits.sort(dim=1, descending=True).values}
 
@@ -120,11 +141,12 @@ class HAMP(Defense):
         return torch.empty_like(logits).scatter_(1, order, bank[pick])
 
 
-def random_inputs(like: Tensor, count: int, stream: torch.Generator) -> Tensor:
-    """(count, …) raw inputs drawn uniformly over the range of each feature of `like`."""
+def random_inputs(like: Tensor, kind: Kind, count: int, stream: torch.Generator) -> Tensor:
+    """(count, …) raw inputs drawn uniformly over the range of each feature of `like`; random
+    bytes for byte images."""
     u = torch.rand((count, *like.shape[1:]), generator=stream).to(like.device)
-    if like.dtype == torch.uint8 and like.ndim == 4:
-        return (u * 256).to(torch.uint8)
+    if kind.divisor(like) > 1:
+        return (u * 256).to(like.dtype)
     dtype, like = like.dtype, like.float()
     low, high = like.amin(dim=0), like.amax(dim=0)
     whole = (like == like.round()).all(dim=0)

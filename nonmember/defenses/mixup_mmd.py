@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import (
     answers,
@@ -79,19 +80,41 @@ class MixupMMD(Defense):
     )
     changes = "data, loss"
     limits = "Matches batches of predictions, not single records; delicate in mmd_lambda."
+    neutral: ClassVar = {"mixup_alpha": 0.0, "mmd_lambda": 0.0}
+    try_first = "mmd_lambda 3, less where test accuracy falls. Untuned."
 
     class Options(Settings):
         """Settings of mixup and MMD."""
 
-        mixup_alpha: float = Field(1.0, ge=0, description="both parameters of Beta; 0: no mixup")
-        mmd_lambda: float = Field(3.0, ge=0, description="weight of MMD²")
+        mixup_alpha: float = Field(
+            1.0,
+            ge=0,
+            description="both parameters of the Beta distribution of the shares; 0: no mixup",
+        )
+        mmd_lambda: float = Field(
+            3.0,
+            ge=0,
+            description="weight of the distance between answers to members and to the reference "
+            "set",
+        )
         mmd_min_gap: float = Field(
-            0.03, ge=0, le=1, description="accuracy gap from which on MMD acts, fraction"
+            0.03, ge=0, le=1, description="gap of accuracy from which on MMD acts, share of 1"
         )
         mmd_width: float = Field(1.0, gt=0, description="width of the Gaussian kernel")
-        mmd_by_class: bool = Field(False, description="compare class by class, not the batch")
+        mmd_by_class: bool = Field(
+            False, description="compare class by class instead of whole batches"
+        )
 
     options: Options
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """A mixture must be an input."""
+        if kind.numeric or self.options.mixup_alpha == 0:
+            return []
+        return [
+            f"defense.mixup_alpha: mixes inputs, which {kind.word} cannot be; set it to 0, which "
+            "leaves the penalty"
+        ]
 
     def start(self, run: Run, required: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Open the stream of the shares."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nonmember import optimizers
 from nonmember.data.batches import batches, crop_flip, pick
+from nonmember.data.kinds import Kind
 from nonmember.data.prepared import Normalise
 from nonmember.defenses import Batch, Defense
 from nonmember.features import FeatureReader
@@ -44,10 +45,9 @@ class Run:
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.channels_last = self.inputs.ndim == 4
-        if self.channels_last:
+        if self.normalise.kind.is_image:
             self.model.to(memory_format=torch.channels_last)
-            self.inputs = self.inputs.contiguous(memory_format=torch.channels_last)
+        self.inputs = self.normalise.laid_out(self.inputs)
         self.optimizer = optimizers.make_optimizer(self.model, self.options)
         self.part_optimizer = (
             optimizers.make_part_optimizer(self.parts, self.defense.part_options())
@@ -69,6 +69,11 @@ class Run:
         """Keep an object as the `state` of its class, instead of any before it."""
         self._states[type(state)] = state
 
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
+        return self.normalise.kind
+
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""
         raw = pick(self.inputs, rows)
@@ -83,8 +88,7 @@ class Run:
 
     def prepare(self, raw: Tensor) -> Tensor:
         """Raw inputs as the model takes them: normalised, in its memory format."""
-        x = self.normalise(raw)
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+        return self.normalise(raw)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes, as a context."""

@@ -17,7 +17,6 @@ from nonmember.training.build import build_defense, build_model
 from nonmember.training.store import Store
 from nonmember.training.train import train
 
-NEUTRAL = {"distill_alpha": 0.0}
 LABELS = torch.tensor([0, 2, 1])
 
 
@@ -69,7 +68,7 @@ def test_a_student_of_the_teacher_alone_comes_to_its_answers(tmp_path: Path) -> 
     x = data.normalise(data.take(task.train_rows)[0])
     answers = []
     for result in (teacher, student):
-        model = build_model(task, data.shape, data.classes)
+        model = build_model(task, data.outline)
         model.load_state_dict(result.weights)
         answers.append(model.eval()(x).softmax(dim=1))
     assert (answers[0] - answers[1]).abs().mean() < 0.05

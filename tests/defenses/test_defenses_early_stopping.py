@@ -13,7 +13,6 @@ from nonmember.defenses import EarlyStopping
 from nonmember.task import Task
 from nonmember.training.train import Trained, restore, train
 
-NEUTRAL = {"stop_epoch": 0}
 TINY = {"stop_epoch": 0, "stop_validation": 0.25}
 
 

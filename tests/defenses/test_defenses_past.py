@@ -77,7 +77,7 @@ def test_one_step_is_the_gradient_of_the_transcribed_objective(
 
     monkeypatch.setattr(module, "draw", see)
     result = module_train(task, table, needs)
-    model = build_model(task, table.shape, table.classes)
+    model = build_model(task, table.outline)
     model.load_state_dict(needs["base"].weights)
     x, y = table.take(task.train_rows)
     ox, oy = table.take(task.inference_rows[drawn[0].numpy()])
