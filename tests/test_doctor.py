@@ -13,11 +13,12 @@ from nonmember import doctor, files
 from nonmember.attacks import attacks
 from nonmember.data.splits import Rows
 from nonmember.doctor import Lab
-from nonmember.evidence import Evidence, View
+from nonmember.evidence import Evidence
 from nonmember.extraction import signals
 from nonmember.metrics import rates
 from nonmember.metrics.intervals import Interval
 from nonmember.training import train
+from nonmember.views import View
 
 
 @pytest.fixture(scope="module")

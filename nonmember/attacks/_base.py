@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class Attack:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class _GradientNorm(Attack):

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class NoiseOptions(Settings):

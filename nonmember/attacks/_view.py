@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 _LEAST = np.finfo(np.float32).smallest_subnormal  # losses are stored as float32
 

@@ -13,7 +13,7 @@ import numpy as np
 from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import mean_where, read_reference
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Calibration(Attack):

@@ -30,8 +30,9 @@ from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import log_odds, mean_where, online_needs, read_reference
 from nonmember.attacks._view import class_means, read_inputs
-from nonmember.evidence import TYPICAL, View
 from nonmember.settings import Settings
+from nonmember.signal_files import TYPICAL
+from nonmember.views import View
 
 _OTHERS = 5  # classes besides the true one
 
@@ -101,9 +102,8 @@ class Combined(Attack):
             told["models without it"] = np.where(inside.all(axis=0), np.nan, without)
             if self.options.combined_mode == "online":
                 told["models with it"] = mean_where(values, inside, "was trained on")
-        if view.public:
-            known = view.public[0]
-            level = class_means(known.log_odds, known.labels, view.logits.shape[1])[view.labels]
+        if (public := view.public) is not None:
+            level = class_means(public.log_odds, public.labels, view.logits.shape[1])[view.labels]
             told["known non-members"] = np.column_stack([level, view.log_odds - level])
         return told
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Confidence(Attack):

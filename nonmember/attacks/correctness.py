@@ -12,7 +12,7 @@ import numpy as np
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Correctness(Attack):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Entropy(Attack):

@@ -20,7 +20,7 @@ import numpy as np
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import log_odds, mean_where, read_reference
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 @dataclass(frozen=True)

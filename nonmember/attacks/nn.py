@@ -25,8 +25,8 @@ import numpy as np
 from pydantic import Field
 
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

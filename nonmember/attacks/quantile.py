@@ -22,8 +22,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._view import class_means, read_inputs
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 _LEAST = 50  # non-members to learn from
 _FOLDS = 5
@@ -81,7 +81,7 @@ class Quantile(Attack):
 
     def _others(self, view: View) -> View:
         """Samples the view's model was not trained on and that are not scored."""
-        others = view.public[0] if len(view.public) else None
+        others = view.public
         if others is None or len(others) < _LEAST:
             count = 0 if others is None else len(others)
             raise ValueError(

@@ -24,8 +24,8 @@ from pydantic import Field
 from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import mean_where, online_needs, read_reference
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class Rmia(Attack):

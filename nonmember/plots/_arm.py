@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nonmember import statistics
-from nonmember.evidence import View
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import (
     COLOUR,
@@ -25,6 +24,7 @@ from nonmember.plots._style import (
     said,
     title,
 )
+from nonmember.views import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

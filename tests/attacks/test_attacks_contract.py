@@ -9,10 +9,10 @@ import pytest
 from scipy.special import expit
 
 from nonmember.attacks import attacks
-from nonmember.evidence import View
 from nonmember.metrics import rates
 from nonmember.queries import queries
 from nonmember.settings import Settings
+from nonmember.views import Models, View
 
 NORMS = ("grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2")
 SHADOWS = 4
@@ -46,11 +46,12 @@ def make_views(
         model(i, labels, leak if shadow_leak is None else shadow_leak) for i in range(SHADOWS)
     ]
     shadows = [
-        dataclasses.replace(one, reference=[other for other in shadows if other is not one])
+        dataclasses.replace(one, reference=Models([v for v in shadows if v is not one]))
         for one in shadows
     ]
-    public = [model(51, labels, leak, share=0)]
-    return model(50, labels, leak, reference=shadows, public=public), shadows
+    public = model(51, labels, leak, share=0)
+    target = model(50, labels, leak, reference=Models(shadows), read_public=lambda: public)
+    return target, shadows
 
 
 def fitted_scores(name: str, target: View, shadows: list[View]) -> np.ndarray:
@@ -99,10 +100,10 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
 
     def pick(view: View, **more: object) -> View:
         signals = {k: v[order] for k, v in view.signals.items()}
-        more |= {"inputs": view.inputs[order], "public": view.public}
+        more |= {"inputs": view.inputs[order], "read_public": view.read_public}
         return View(view.ids[order], view.labels[order], view.logits[order], signals, **more)
 
-    references = [pick(v, member=v.member[order]) for v in shadows]
+    references = Models([pick(v, member=v.member[order]) for v in shadows])
     blind = fitted_scores(name, pick(target, reference=references), shadows)
     np.testing.assert_allclose(blind, scores[order], rtol=1e-6, atol=1e-9)
 

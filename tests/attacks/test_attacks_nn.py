@@ -8,8 +8,8 @@ import torch
 
 from nonmember import statistics
 from nonmember.attacks.nn import NeuralNetwork
-from nonmember.evidence import View
 from nonmember.metrics import rates
+from nonmember.views import View
 
 INPUTS = ("log_probabilities_label", "probabilities_label", "sorted_logits")
 

@@ -8,8 +8,8 @@ from scipy.special import logit
 from scipy.stats import rankdata
 
 from nonmember.attacks import Attack, attacks
-from nonmember.evidence import View
 from nonmember.metrics import rates
+from nonmember.views import View
 
 LEVELS = 4
 LEARNING = [

@@ -12,12 +12,13 @@ import torch
 
 from nonmember.compute import ComputeOptions
 from nonmember.data.canaries import Canaries
-from nonmember.evidence import TYPICAL, Evidence
+from nonmember.evidence import Evidence
 from nonmember.extraction import extract, released
 from nonmember.extraction.extract import Model, Wanted, extract_signals
 from nonmember.extraction.released import Released
 from nonmember.extraction.typicality import COMPONENTS
 from nonmember.queries import queries
+from nonmember.signal_files import TYPICAL
 from nonmember.task import Task
 from nonmember.training.store import Store
 from nonmember.training.train import train_with_required
@@ -100,7 +101,7 @@ def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
     assert leak is not None
     assert set(leak.ids[leak.member]) == set(rows.inference)
     assert set(leak.ids[~leak.member]) == set(rows.test)
-    [public] = evidence.target.public
+    public = evidence.target.public
     known = np.concatenate([rows.train, rows.test, rows.inference])
     assert len(public) > 0
     assert not np.isin(public.ids, known).any()

@@ -12,8 +12,8 @@ import pytest
 import tiny
 
 from nonmember.data.prepared import Prepared
-from nonmember.evidence import TYPICAL
 from nonmember.extraction import typicality
+from nonmember.signal_files import TYPICAL
 
 
 def slow_typicality(inputs: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
