@@ -19,7 +19,7 @@ from nonmember.views import View
 class Calibration(Attack):
     min_shadows = 2
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats. ValueError without reference models."""
         losses, inside = read_reference(view, _loss, "calibration")
         return mean_where(losses, ~inside, "was trained without") - _loss(view)

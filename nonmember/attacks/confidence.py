@@ -15,6 +15,6 @@ from nonmember.views import View
 
 
 class Confidence(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats."""
         return view.log_odds

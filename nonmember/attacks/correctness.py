@@ -16,6 +16,6 @@ from nonmember.views import View
 
 
 class Correctness(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, 0 or 1."""
         return statistics.correct(view.logits, view.labels).astype(np.float64)

@@ -15,6 +15,6 @@ from nonmember.views import View
 
 
 class Entropy(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, minus the log of nats."""
         return -statistics.log_entropy(view.log_probs)

@@ -39,7 +39,7 @@ class LikelihoodRatio(Attack):
         """Online, some shadows must have seen the sample."""
         return online_needs("lira_mode", self.options.lira_mode, assignment)
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""
         return self.compare(view.log_odds, *read_reference(view, log_odds, "lira"))
 

@@ -47,7 +47,7 @@ class Rmia(Attack):
         """Online, some shadows must have seen the sample."""
         return online_needs("rmia_mode", self.options.rmia_mode, assignment)
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, a `share` in [0, 1]. ValueError without reference models."""
         ratio = self.log_ratio(view)
         if self.options.rmia_score == "ratio":

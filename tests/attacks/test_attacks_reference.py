@@ -125,12 +125,3 @@ def test_learned_lira_compares_with_models_that_did_not_see_the_sample():
     attack = attacks.get("lira_learned")()
     attack.fit([view])
     np.testing.assert_allclose(attack.score(more), attack.score(view))
-
-
-def test_what_learned_lira_cannot_do():
-    attack, view = attacks.get("lira_learned")(), lines(50, 1, 1.0, 2.0)
-    with pytest.raises(RuntimeError, match="must be fitted on shadows"):
-        attack.score(view)
-    for known in ([], [dataclasses.replace(view, member=None)]):
-        with pytest.raises(ValueError, match="shadows whose membership is known"):
-            attack.fit(known)
