@@ -1,1 +1,3 @@
-"""nonmember: classifiers whose members look like non-members, and the attacks that check it."""
+"""Train classifiers whose members look like non-members, and audit them with strong attacks."""
+
+__version__ = "0.1.0"

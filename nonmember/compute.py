@@ -33,13 +33,14 @@ class ComputeOptions(Settings):
     """The `compute` section of params.yaml."""
 
     devices: Literal["auto", "cpu"] | list[str] = Field(
-        "auto", description="auto: every GPU, else the CPU; or a list such as [cuda:0, cuda:1]"
+        "auto", description="auto: every GPU, else the CPU | cpu | a list such as [cuda:0, cuda:1]"
     )
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto", description="processes a device; auto: one a GPU, one a CPU core"
     )
     backend: Literal["loky", "ray", "sequential"] = Field(
-        "loky", description="loky: processes on this machine; ray: a Ray cluster"
+        "loky",
+        description="loky: processes on this machine | ray: a Ray cluster | sequential: no pool",
     )
 
 
@@ -150,7 +151,7 @@ def in_pool(
     parallel = joblib.Parallel(
         n_jobs=max(jobs, 2 if options.backend == "loky" else 1),
         backend=options.backend,
-        return_as="generator_unordered",
+        return_as="list" if options.backend == "ray" else "generator_unordered",  # ray has no other
         batch_size=1,
         pre_dispatch=max(jobs, 1),
     )

@@ -9,6 +9,7 @@ none of them, and no later stage runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from nonmember.params import (
     AttackerOptions,
     MetricOptions,
     ParamsError,
+    RecordOptions,
     ShadowOptions,
     check_fixed,
     check_parts,
@@ -39,7 +41,7 @@ from nonmember.task import TrainOptions
 T = TypeVar("T")
 SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
-    "metrics",
+    "metrics", "records",
 )  # fmt: skip
 FIXED: dict[str, type[Settings]] = {  # sections whose keys do not depend on a name
     "compute": ComputeOptions,
@@ -47,6 +49,7 @@ FIXED: dict[str, type[Settings]] = {  # sections whose keys do not depend on a n
     "train": TrainOptions,
     "shadows": ShadowOptions,
     "metrics": MetricOptions,
+    "records": RecordOptions,
 }
 
 
@@ -101,16 +104,21 @@ class _Checker:
             attacks={name: attacks.get(name)(**options) for name, options in chosen.items()},
         )
         self.problems += problems_between(setup)
-        if self.problems or attacker is None:
+        if self.problems or setup.outline is None or attacker is None:
             return {}
+        defense = _settled(defense, setup.outline.classes)
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
+        knowledge = attacker.model_dump(mode="json")
         recipe = {"seed": seed, "model": model, "train": dump["train"]}
+        settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, knowledge)
         needs = {signal for attack in setup.attacks.values() for signal in attack.needs}
         return {
             "dataset": dataset,
             "split": {"seed": seed, **dump["split"]},
             "undefended": {**recipe, "defense": {"name": "none"}},
             "defended": {**recipe, "defense": defense},
+            "stamp_undefended": settings.of({"name": "none"}),
+            "stamp_defended": settings.of(defense),
             "shadows": dump["shadows"],
             "signals": {
                 "names": sorted({*needs, "logits", "feature_norm"}),
@@ -119,7 +127,7 @@ class _Checker:
             },
             "attacks": {
                 "seed": seed,
-                **attacker.model_dump(mode="json"),
+                **knowledge,
                 "attacks": chosen,
                 "metrics": dump["metrics"],
             },
@@ -202,6 +210,52 @@ class _Checker:
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
             return None
+
+
+def _settled(defense: dict[str, Any], classes: int) -> dict[str, Any]:
+    """A defense's active settings with every number that depends on the classes filled in."""
+    options = _build(defenses, defense).settle(classes)
+    return {"name": defense["name"], **options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """The active settings that differ from their defaults, for the stamp of an arm."""
+
+    seed: int
+    fixed: dict[str, Settings]
+    parts: dict[str, dict[str, Any]]
+    attacks: dict[str, dict[str, Any]]
+    attacker: dict[str, Any]
+
+    def of(self, defense: dict[str, Any]) -> dict[str, Any]:
+        """`seed` and `settings`: key of params.yaml -> value, of those that change a number."""
+        found: dict[str, Any] = {}
+        kinds: dict[str, Registry[Any]] = {
+            "dataset": datasets,
+            "model": architectures,
+            "defense": defenses,
+        }
+        for section, active in {**self.parts, "defense": defense}.items():
+            found[f"{section}.name"] = active["name"]
+            found |= _differing(section, active, kinds[section].get(active["name"]).Options())
+        for section, options in self.fixed.items():
+            if section not in ("compute", "records"):
+                found |= _differing(section, options.model_dump(mode="json"), type(options)())
+        found["attacks.names"] = list(self.attacks)
+        for name, values in self.attacks.items():
+            found |= _differing("attacks", values, attacks.get(name).Options())
+        found |= _differing("attacks", self.attacker, AttackerOptions())
+        return {"seed": self.seed, "settings": found}
+
+
+def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:
+    defaults = schema.model_dump(mode="json")
+    return {
+        f"{section}.{key}": value
+        for key, value in values.items()
+        if key in defaults and value != defaults[key]
+    }
 
 
 def _build(registry: Registry[T], active: dict[str, Any]) -> T:

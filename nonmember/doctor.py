@@ -24,7 +24,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from nonmember import audit, files
+from nonmember import audit
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions, one_thread
 from nonmember.data import prepared, splits
@@ -35,8 +35,9 @@ from nonmember.defenses import Defense, defenses
 from nonmember.evidence import Evidence
 from nonmember.extraction import signals
 from nonmember.extraction.extract import Model, Wanted, extract_signals
-from nonmember.metrics import rates
+from nonmember.metrics import measure, rates
 from nonmember.metrics.rates import Scored
+from nonmember.metrics.report import AttackNumbers, AuditReport, Number, Ranking, auc_of
 from nonmember.queries import queries
 from nonmember.task import Task, make_task
 from nonmember.training.store import Store
@@ -120,8 +121,7 @@ class Lab:
     def scores(self, evidence: Evidence, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Each attack's scores of the target, (n,), after learning from the shadows."""
         chosen = self.attacks(names)
-        found = audit.score(evidence, evidence, chosen, seed=0)
-        return {name: found[f"{name}.target"] for name in chosen}
+        return dict(audit.score(evidence, evidence, chosen, seed=0).target.scores)
 
     def extract(
         self,
@@ -238,10 +238,10 @@ def ties(known: Evidence) -> Finding:
     coarse = np.round(attacks.get("loss")().score(view))
     rng = np.random.default_rng(4)
 
-    def numbers(order: np.ndarray) -> dict[str, Any]:
+    def numbers(order: np.ndarray) -> AttackNumbers:
         assert view.member is not None
         scored = Scored(coarse[order], view.member[order], view.labels[order])
-        return rates.report(scored, scored, known.classes, 1)
+        return measure.attack_numbers(scored, scored, known.classes, 1)
 
     first = numbers(np.arange(len(view)))
     orders = [np.argsort(~view.member), np.argsort(view.member), rng.permutation(len(view))]
@@ -272,26 +272,25 @@ def hidden(name: str, lab: Lab) -> Finding:
     evidence = lab.extract(name, tasks, weights, lab.rows, SCORES + HARD)
     member = np.asarray(evidence.target.member)
     found = lab.scores(evidence, SCORES + HARD).items()
-    report = {attack: rates.ranking(scores, member, 1) for attack, scores in found}
-    words = hiding(report)
-    return Finding(f"hidden scores, {name}", _best(report, HARD)[1]["auc_low"] > 0.5, words)
+    ranked = {attack: measure.ranking(scores, member, 1) for attack, scores in found}
+    words = hiding(ranked)
+    return Finding(f"hidden scores, {name}", (_best(ranked, HARD)[1].low or 0.0) > 0.5, words)
 
 
-def hiding(report: Mapping[str, Mapping[str, Any]]) -> str:
+def hiding(ranked: Mapping[str, Ranking]) -> str:
     """Whether attacks on scores do clearly worse than those on labels or on the model itself."""
-    soft, hard = _best(report, SCORES), _best(report, HARD)
-    words = f"{soft[0]} {soft[1]['auc']:.3f}, {hard[0]} {hard[1]['auc']:.3f}"
-    if soft[1]["auc_high"] < hard[1]["auc_low"]:
+    (soft, of_scores), (hard, of_others) = _best(ranked, SCORES), _best(ranked, HARD)
+    words = f"{soft} {of_scores.value:.3f}, {hard} {of_others.value:.3f}"
+    if (of_scores.high or 1.0) < (of_others.low or 0.0):
         return f"hides its scores only: AUC {words}"
     return f"scores tell as much as labels and gradients: AUC {words}"
 
 
-def _best(
-    report: Mapping[str, Mapping[str, Any]], names: Sequence[str]
-) -> tuple[str, Mapping[str, Any]]:
-    known = [name for name in names if name in report]
-    name = max(known, key=lambda n: report[n]["auc"])
-    return name, report[name]
+def _best(ranked: Mapping[str, Ranking], names: Sequence[str]) -> tuple[str, Number]:
+    """Of the attacks called `names` the one with the highest AUC, and that AUC."""
+    there = [name for name in names if name in ranked]
+    name = max(there, key=lambda n: auc_of(ranked[n]))
+    return name, ranked[name].auc
 
 
 def of_run(folder: Path) -> Iterator[Finding]:
@@ -300,10 +299,9 @@ def of_run(folder: Path) -> Iterator[Finding]:
         [rows] = splits.load_rows(folder / "data/split/target.npz")
         inputs = prepared.load(folder / "data/prepared").inputs
         yield duplicates(inputs, rows, "your run")
-    results = folder / "metrics/defended/attacks.json"
+    results = folder / "metrics/defended/report.json"
     if results.is_file():
-        report = files.read_json(results)
-        numbers = report[audit.primary(report)]
+        numbers = AuditReport.read(results).primary.attacks
         if set(numbers) & set(SCORES) and set(numbers) & set(HARD):
             yield Finding("your defense", True, hiding(numbers), note=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -18,6 +18,8 @@ from nonmember import yaml12
 from nonmember.compute import ComputeOptions
 from nonmember.registry import Registry
 from nonmember.settings import Settings
+
+S = TypeVar("S", bound=Settings)
 
 
 class ParamsError(ValueError):
@@ -33,9 +35,14 @@ class ParamsError(ValueError):
 class ShadowOptions(Settings):
     """The `shadows` section of params.yaml."""
 
-    count: int = Field(3, ge=1, description="models of the attacker")
+    count: int = Field(
+        3,
+        ge=1,
+        description="models of the attacker; raising it trains only the new ones (CRL uses 5)",
+    )
     assignment: Literal["split", "random_half"] = Field(
-        "split", description="split: on the attacker's data; random_half: on half of the target's"
+        "split",
+        description="split: on the attacker's data | random_half: on halves of the target's",
     )
 
 
@@ -44,17 +51,32 @@ class AttackerOptions(Settings):
 
     knowledge: Literal["shadow", "partial"] = Field(
         "shadow",
-        description="shadow: the attacker trains models like the target; partial: the attacker "
-        "knows half of the target's members and non-members and is scored on the other half",
+        description="shadow: trains models like the target | partial: knows half of its members",
     )
-    partial_splits: int = Field(5, ge=1, description="partial: random halves, each used both ways")
+    partial_splits: int = Field(
+        5,
+        ge=1,
+        description="partial: random halves; the numbers are their mean, with the standard "
+        "deviation",
+    )
 
 
 class MetricOptions(Settings):
     """The `metrics` section of params.yaml."""
 
     min_false_positives: int = Field(
-        10, ge=1, description="a TPR at an FPR is 'not supported' if it rests on fewer"
+        10,
+        ge=1,
+        description='a TPR at an FPR that rests on fewer false positives says "not supported"',
+    )
+
+
+class RecordOptions(Settings):
+    """The `records` section of params.yaml, for `nonmember records`; it changes no result."""
+
+    publish: bool = Field(
+        False,
+        description="write what names members to metrics/, which git sees; else private/, ignored",
     )
 
 
@@ -218,8 +240,17 @@ def choose(section: str, name: Any, registry: Registry[Any], problems: list[str]
 
 def read_compute(path: str | Path = "params.yaml") -> ComputeOptions:
     """The `compute` section alone, for the stages that use it; ParamsError if it is wrong."""
+    return _read_section(path, "compute", ComputeOptions)
+
+
+def read_records(path: str | Path = "params.yaml") -> RecordOptions:
+    """The `records` section alone; ParamsError if it is wrong."""
+    return _read_section(path, "records", RecordOptions)
+
+
+def _read_section(path: str | Path, section: str, schema: type[S]) -> S:
     problems: list[str] = []
-    options = check_fixed("compute", read_yaml(path).get("compute"), ComputeOptions, problems)
+    options: S = check_fixed(section, read_yaml(path).get(section), schema, problems)
     if problems:
         raise ParamsError(problems)
     return options

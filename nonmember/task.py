@@ -21,20 +21,26 @@ class TrainOptions(Settings):
 
     optimizer: Literal["sgd", "adam"] = Field("sgd", description="update rule")
     lr: float | dict[int, float] = Field(
-        0.1, description="learning rate, or first epoch (from 0) -> learning rate from there on"
+        0.1,
+        description="a number, or first epoch (from 0): rate, such as {0: 0.1, 50: 0.01, 80: "
+        "0.001}",
     )
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="cosine: from lr to 0 over the epochs; needs a single lr"
+        "constant", description="constant | cosine: from lr, a number, to 0 over the epochs"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum")
-    nesterov: bool = Field(False, description="Nesterov momentum")
-    weight_decay: float = Field(0.0005, ge=0, description="l2 penalty of the optimiser")
-    epochs: int = Field(40, ge=1, description="passes over the training set; the last is kept")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    nesterov: bool = Field(False, description="Nesterov's form of the momentum")
+    weight_decay: float = Field(0.0005, ge=0, description="weight decay of the optimiser")
+    epochs: int = Field(
+        40, ge=1, description="passes over the training set; the model of the last one is kept"
+    )
     batch_size: int = Field(128, ge=1, description="samples a step")
     augment: Literal["none", "crop_flip"] = Field(
-        "none", description="crop_flip: pad by 4, random crop, random horizontal flip (images)"
+        "none", description="none | crop_flip: pad images by 4, crop and flip them at random"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="fp32 | bf16: fast where the processor has it"
+    )
 
     @field_validator("lr")
     @classmethod

@@ -257,6 +257,16 @@ def test_inactive_keys_and_compute_change_nothing(make: Make) -> None:
     assert make(**{"defense.alpha_rce": 0.6}) != before
 
 
+def test_a_level_left_to_the_rule_is_written_as_a_number(make: Make) -> None:
+    """The store knows models by data/config/defended.json: 0.1 · log 10."""
+    for name in ("crl", "past"):
+        written = make(defense={"name": name, "past_base": "crl"})["defended"]["defense"]
+        crl = written if name == "crl" else written["past_base"]
+        assert (crl["name"], crl["alpha_rce"]) == ("crl", 0.23)
+        number = make(defense={"name": name, "past_base": "crl", "alpha_rce": 0.23})
+        assert number["defended"]["defense"] == written
+
+
 def test_inactive_keys_are_checked_too(make: Make) -> None:
     assert problems(make, **{"defense.relax_alpha": -1}) == [
         "defense.relax_alpha: must be at least 0, found -1"

@@ -1,14 +1,21 @@
-"""docs/defenses.md says what the code says."""
+"""docs/defenses.md and docs/attacks.md say what the code says."""
 
+import pytest
 from project import ROOT
 
-from docs import generate
+from docs import attacks, generate
 from nonmember.defenses import defenses
 
 
-def test_the_page_is_current() -> None:
-    """After a change of a defense: python -m docs.generate."""
-    assert (ROOT / "docs" / "defenses.md").read_text(encoding="utf-8") == generate.page()
+@pytest.mark.parametrize(("name", "page"), [("defenses", generate.page), ("attacks", attacks.page)])
+def test_the_page_is_current(name, page) -> None:
+    """After a change of a defense or attack: python -m docs.generate."""
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == page()
+
+
+def test_every_attack_names_its_paper_or_is_ours() -> None:
+    ours = {name for name, cls in attacks.attacks if attacks.paper(cls) == "ours"}
+    assert ours == {"combined", "lira_learned"}
 
 
 def test_every_defense_says_where_it_comes_from_and_what_it_changes() -> None:

@@ -13,7 +13,7 @@ from project import ROOT, TINY, Project, kill_group, ran, wait_for
 
 from nonmember.extraction.released import Released
 from nonmember.files import read_json
-from nonmember.training.fingerprint import imported
+from nonmember.fingerprint import imported
 
 ARMS = ("undefended", "defended")
 PARTS = ("datasets", "architectures", "defenses", "attacks", "queries", "plots")

@@ -24,7 +24,9 @@ class MLP(Architecture):
 
     class Options(Settings):
         widths: list[Annotated[int, Field(ge=1, le=2**16)]] = Field(
-            [256, 128], description="units of each hidden layer; [] is a linear model"
+            [256, 128],
+            description="units of each hidden layer; []: a linear model (RelaxLoss: [1024, 512, "
+            "256])",
         )
         activation: Literal["relu", "tanh"] = Field("relu", description="after each hidden layer")
 

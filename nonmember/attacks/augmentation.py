@@ -30,7 +30,8 @@ _LEAST = np.finfo(np.float32).smallest_subnormal  # losses are stored as float32
 class Augmentation(Attack):
     class Options(Settings):
         augmentation_kind: Literal["shifts", "rotations"] = Field(
-            "shifts", description="shifts: 162 queries | rotations: 3 + 4 · augmentation_pixels"
+            "shifts",
+            description="shifts: all 162 of crop_flip | rotations: a few, and a classifier",
         )
         augmentation_input: Literal["correctness", "losses"] = Field(
             "correctness", description="rotations: what the classifier sees of each query"
@@ -39,7 +40,7 @@ class Augmentation(Attack):
             4.0, gt=0, le=180, description="rotations: by this much to both sides"
         )
         augmentation_pixels: int = Field(
-            1, ge=1, description="rotations: also moved by this many pixels, down plus across"
+            1, ge=1, description="rotations: also moved by so many pixels, down plus across"
         )
 
     def queries(self) -> dict[str, dict[str, Any]]:

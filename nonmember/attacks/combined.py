@@ -42,7 +42,9 @@ class Combined(Attack):
 
     class Options(Settings):
         combined_mode: Literal["offline", "online"] = Field(
-            "offline", description="compare with models without the sample, or also with it"
+            "offline",
+            description="offline | online: also models with the sample (shadows.assignment: "
+            "random_half)",
         )
         combined_trees: int = Field(80, ge=1, description="trees, one after the other")
         combined_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")

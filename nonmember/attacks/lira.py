@@ -29,10 +29,13 @@ class LikelihoodRatio(Attack):
 
     class Options(Settings):
         lira_mode: Literal["offline", "online"] = Field(
-            "offline", description="compare with models without the sample, or also with it"
+            "offline",
+            description="offline | online: also models with the sample (shadows.assignment: "
+            "random_half)",
         )
         lira_variance: Literal["fixed", "sample"] = Field(
-            "fixed", description="one variance for all samples (paper: below 64 models) or one each"
+            "fixed",
+            description="fixed: one for all samples | sample: one each (64 shadows or more)",
         )
 
     def check(self, assignment: str = "split") -> list[str]:

@@ -37,18 +37,28 @@ class NeuralNetwork(Attack):
     class Options(Settings):
         nn_input: Literal["log_probabilities_label", "probabilities_label", "sorted_logits"] = (
             Field(
-                "log_probabilities_label", description="what the attack net sees, and so its shape"
+                "log_probabilities_label",
+                description="what it sees; or probabilities_label (CRL), sorted_logits (RelaxLoss)",
             )
         )
-        nn_epochs: int = Field(20, ge=1, description="epochs of the attack net (papers: 100)")
+        nn_epochs: int = Field(20, ge=1, description="epochs of the attack net (CRL: 100)")
         nn_batch: int = Field(256, ge=1, description="samples a step of the attack net")
-        nn_lr: float = Field(0.1, gt=0, description="first learning rate of the attack net")
-        nn_lr_drops: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-            [0.3, 0.6, 0.9], description="shares of the epochs after which the rate drops × 0.1"
+        nn_lr: float = Field(
+            0.1,
+            gt=0,
+            description="first learning rate of the attack net; times 0.1 after each of "
+            "nn_lr_drops",
         )
-        nn_momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the attack net")
-        nn_weight_decay: float = Field(5e-4, ge=0, description="weight decay of the attack net")
-        nn_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the two label forms")
+        nn_lr_drops: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+            [0.3, 0.6, 0.9], description="shares of the epochs"
+        )
+        nn_momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the attack net's SGD")
+        nn_weight_decay: float = Field(
+            5e-4, ge=0, description="weight decay of the attack net's SGD"
+        )
+        nn_dropout: float = Field(
+            0.2, ge=0, lt=1, description="dropout of the attack net, where its input has the label"
+        )
 
     def _learn(self, views: Sequence[View]) -> None:
         """Train the net; the same (views, seed) give the same net whatever the thread count.

@@ -32,7 +32,10 @@ class Quantile(Attack):
 
     class Options(Settings):
         quantile_level: float = Field(
-            0.9, gt=0.5, lt=1, description="share of the non-members below one unit"
+            0.9,
+            gt=0.5,
+            lt=1,
+            description="quantile of the non-members like it that counts as a score of 1",
         )
         quantile_trees: int = Field(100, ge=1, description="trees of each regression")
         quantile_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")

@@ -33,14 +33,20 @@ class Rmia(Attack):
 
     class Options(Settings):
         rmia_mode: Literal["offline", "online"] = Field(
-            "offline", description="reference models without the sample, or also with it"
+            "offline",
+            description="offline | online: also models with the sample (shadows.assignment: "
+            "random_half)",
         )
         rmia_score: Literal["ratio", "share"] = Field(
-            "ratio", description="log r(x), or the paper's share of samples that it beats"
+            "ratio",
+            description="ratio: log r(x) | share: the paper's share of samples that it beats",
         )
         rmia_gamma: float = Field(2.0, ge=1, description="share: how much larger r(x) must be")
         rmia_offline_a: float = Field(
-            0.3, ge=0, le=1, description="offline: how alike models with and without a sample are"
+            0.3,
+            ge=0,
+            le=1,
+            description="offline: how alike models with and without a sample are, 0 to 1",
         )
 
     def check(self, assignment: str = "split") -> list[str]:

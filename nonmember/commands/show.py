@@ -1,131 +1,151 @@
 """The audit as text: both arms, every attack; `make repro` prints it at the end.
 
-Run:    nonmember show
-Reads:  metrics/{undefended,defended}/attacks.json, metrics/{summary,tradeoff}.json
+Run:    nonmember show [--origin]
+Reads:  metrics/{undefended,defended}/report.json, and data/, models/ and params.yaml, to see
+        whether the numbers are theirs
+Prints: the stamp, then the tables; with --origin only what a run is of
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+from nonmember import config, files
+from nonmember.metrics.report import AuditReport, Kind
+from nonmember.metrics.stamp import Origin
+from nonmember.pipeline.origin import read_origin
+from nonmember.reporting import tables
+from nonmember.reporting.columns import ATTACK, MODEL
 
 WIDTH = 100
-KINDS = {
+ARMS = ("undefended", "defended")
+WORDS: Mapping[Kind, str] = {
     "adaptive": "adaptive",
     "non_adaptive": "non-adaptive",
     "partial": "half of it known",
 }
-_ROW = "{:<17} {:<22} {:>6}  {:>13}  {:>9}  {:>9}  {:>13}"
 
 
-def read(name: str) -> Any:
-    path = Path("metrics") / name
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--origin", action="store_true", help="only data, sizes and settings")
+
+
+def main(origin: bool) -> None:
+    place = Path()
+    if origin:
+        print(said(read_origin(place, "defended")))
+        return
+    reports = {arm: current(place, arm) for arm in ARMS}
+    print(said(reports["defended"].stamp), "", "All rates in %.", sep="\n")
+    print(models(reports), attacks(reports), sep="\n\n", end="\n\n")
+    lines = [*notes(reports), closing(reports)]
+    print(*(fold(line) for line in lines), sep="\n")
+
+
+def current(place: Path, arm: str) -> AuditReport:
+    """The report of an arm, if it is that of the present data, settings and model.
+
+    FileNotFoundError or ValueError saying what differs and how to make the numbers anew.
+    """
+    path = place / f"metrics/{arm}/report.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; run `dvc repro`")
-    return json.loads(path.read_text())
+    report = AuditReport.read(path)
+    problems = report.stamp.problems(expected(place, arm))
+    trained = place / f"models/{arm}/target.json"
+    model = files.read_json(trained)["fingerprint"] if trained.is_file() else "missing"
+    if model != report.stamp.model:
+        problems.append(f"model was {report.stamp.model[:8]}, is {model[:8]}")
+    if problems:
+        raise ValueError(
+            f"{path} is not of the present data and params.yaml, so its numbers are not shown "
+            f"({'; '.join(problems)}); run `dvc repro`"
+        )
+    return report
 
 
-def percent(value: float | str) -> str:
-    """0.7369 -> '73.7'; what is no number ('not supported') stays."""
-    return value if isinstance(value, str) else f"{100 * value:.1f}"
+def expected(place: Path, arm: str) -> Origin:
+    """What a run of the present params.yaml on the prepared data would be of."""
+    made = config.make(place / "params.yaml")[f"stamp_{arm}"]
+    return read_origin(place, arm).model_copy(update=made)
 
 
-def interval(numbers: Mapping[str, Any], key: str) -> str:
-    return f"{percent(numbers[f'{key}_low'])} – {percent(numbers[f'{key}_high'])}"
+def said(origin: Origin) -> str:
+    """The stamp on top: a line of what, then the settings."""
+    return "\n".join([fold(origin.line()), fold(origin.changed())])
 
 
-def higher(numbers: Mapping[str, Any]) -> str:
-    """The advantage with one threshold a class, if it beats the global one."""
-    one, many = numbers["advantage"], numbers["class_advantage"]
-    return percent(many) if not isinstance(many, str) and many > one else ""
+def fold(line: str) -> str:
+    return textwrap.fill(line, WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
-def cells(numbers: Mapping[str, Any]) -> list[str]:
-    return [
-        percent(numbers["auc"]),
-        interval(numbers, "auc"),
-        percent(numbers["advantage"]),
-        higher(numbers),
-        percent(numbers["tpr_at_1_fpr"]),
+def models(reports: Mapping[str, AuditReport]) -> str:
+    """One line an arm: how its model answers."""
+    head = ["model", *(column.head for column in MODEL)]
+    rows = [
+        [report.label, *(tables.cell(c.of_model(report.model), c) for c in MODEL)]
+        for report in reports.values()
     ]
+    return tables.text(head, rows, left=1)
 
 
-def models(audits: Mapping[str, Any], labels: Mapping[str, str]) -> Iterator[str]:
-    row = "{:<41} {:>6}  {:>13}  {:>9}"
-    yield row.format("model", "train", "test accuracy", "gap")
-    for arm, audit in audits.items():
-        values = [percent(audit["model"][key]) for key in ("train_acc", "test_acc", "gap")]
-        yield row.format(labels[arm], *values)
+def attacks(reports: Mapping[str, AuditReport]) -> str:
+    """One line an attack, arm and kind of attacker: attacks together, for comparing the arms."""
+    head = ["attack", "model", *(column.head for column in ATTACK)]
+    return tables.text(head, rows(reports), left=2)
 
 
-def first_kind(audit: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The numbers of the attacker who knows most."""
-    found: Mapping[str, Any] = next(audit[kind] for kind in KINDS if kind in audit)
-    return found
+def rows(reports: Mapping[str, AuditReport]) -> Iterator[list[str]]:
+    for name in reports["undefended"].primary.attacks:
+        first = name
+        for arm, report in reports.items():
+            for kind in report.kinds():
+                numbers = report.attackers[kind].attacks.get(name)
+                if numbers is None:
+                    continue
+                who = arm if arm == "undefended" else f"{arm}, {WORDS[kind]}"
+                cells = [tables.cell(c.of_attack(numbers), c, c.interval) for c in ATTACK]
+                yield [first, who, *cells]
+                first = ""
 
 
-def table(audits: Mapping[str, Any]) -> Iterator[str]:
-    """One line an attack, arm and kind of shadows: attacks together, for comparing the arms."""
-    yield _ROW.format("", "", "", "", "advantage", "with class", "TPR")
-    yield _ROW.format("attack", "model", "AUC", "95 % interval", "", "thresh.", "at 1 % FPR")
-    for attack in first_kind(audits["undefended"]):
-        first = attack
-        for arm, audit in audits.items():
-            for kind, words in KINDS.items():
-                if attack in audit.get(kind, {}):
-                    name = arm if arm == "undefended" else f"{arm}, {words}"
-                    yield _ROW.format(first, name, *cells(audit[kind][attack]))
-                    first = ""
-
-
-def strongest(audit: Mapping[str, Any], headline: Mapping[str, Any], label: str) -> str:
-    name, kind = headline["worst_auc_attack"], headline["worst_auc_kind"]
-    numbers = audit[kind][name]
-    how = f"{KINDS[kind]} {name}" if len(audit.keys() & KINDS.keys()) > 1 else name
-    return f"{label}: {how}, AUC {percent(numbers['auc'])} % ({interval(numbers, 'auc')})"
-
-
-def cost(summary: Mapping[str, Any], defense: str) -> str:
-    before, after = (summary[arm]["test_acc"] for arm in ("undefended", "defended"))
-    points = f"{100 * abs(after - before):.1f} points of test accuracy"
-    way = f"({percent(before)} → {percent(after)} %)"
-    if after == before:
-        return f"{defense} leaves the test accuracy at {percent(after)} %."
-    return f"{defense} {'costs' if after < before else 'gains'} {points} {way}."
-
-
-def data(audit: Mapping[str, Any]) -> str:
-    model, copies = audit["model"], audit["duplicates"]
-    said = f"{copies} non-members are exact copies of a member" if copies else "no duplicates"
-    return f"{model['members']} members, {model['non_members']} non-members, {said}."
-
-
-def closing(
-    audits: Mapping[str, Any],
-    summary: Mapping[str, Any],
-    labels: Mapping[str, str],
-    defense: str,
-) -> str:
-    """In words: each arm's strongest attack, what the defense costs, the data, the pictures."""
-    worst = "; ".join(strongest(audits[arm], summary[arm], labels[arm]) for arm in audits)
-    return " ".join(
-        [
-            f"Strongest attack: {worst}.",
-            cost(summary, defense),
-            data(audits["defended"]),
-            "Pictures: metrics/plots/",
-        ]
+def notes(reports: Mapping[str, AuditReport]) -> list[str]:
+    """Why a number is missing."""
+    return tables.footnotes(
+        (column, column.of_attack(numbers))
+        for report in reports.values()
+        for _, numbers in report.places()
+        for column in ATTACK
     )
 
 
-def main() -> None:
-    audits = {arm: read(f"{arm}/attacks.json") for arm in ("undefended", "defended")}
-    defense = read("tradeoff.json")[0]["defense"]
-    labels = {"undefended": "undefended", "defended": f"defended ({defense})"}
-    lines = ["All rates in %.", *models(audits, labels), "", *table(audits), ""]
-    print(*(line.rstrip() for line in lines), sep="\n")
-    words = closing(audits, read("summary.json"), labels, defense)
-    print(textwrap.fill(words, WIDTH, break_on_hyphens=False))
+def closing(reports: Mapping[str, AuditReport]) -> str:
+    """In words: each arm's strongest attack, what the defense costs, the data, the pictures."""
+    worst = "; ".join(strongest(report) for report in reports.values())
+    parts = [f"Strongest attack: {worst}.", cost(reports), data(reports["defended"])]
+    return " ".join([*parts, "Pictures: metrics/plots/"])
+
+
+def strongest(report: AuditReport) -> str:
+    (kind, name), auc = report.strongest
+    how = f"{WORDS[kind]} {name}" if len(report.attackers) > 1 else name
+    return f"{report.label}: {how}, AUC {tables.cell(auc, ATTACK[0], interval=True)}"
+
+
+def cost(reports: Mapping[str, AuditReport]) -> str:
+    before, after = (reports[arm].model.test_acc for arm in ARMS)
+    name = reports["defended"].defense
+    if after == before:
+        return f"{name} leaves the test accuracy at {100 * after:.1f} %."
+    way = f"({100 * before:.1f} → {100 * after:.1f} %)"
+    points = f"{100 * abs(after - before):.1f} points of test accuracy"
+    return f"{name} {'costs' if after < before else 'gains'} {points} {way}."
+
+
+def data(report: AuditReport) -> str:
+    model, copies = report.model, report.duplicates
+    copied = f"{copies} non-members are exact copies of a member" if copies else "no duplicates"
+    return f"{model.members} members, {model.non_members} non-members, {copied}."

@@ -89,6 +89,10 @@ class Prepared:
         inputs = np.ascontiguousarray(self.inputs[rows])
         return torch.from_numpy(inputs), torch.from_numpy(self.labels[rows])
 
+    def record_ids(self, rows: np.ndarray) -> list[str]:
+        """What the user calls some rows of the data."""
+        return [str(row) for row in rows]
+
 
 def load(folder: str | Path) -> Prepared:
     """Open a folder that `save` wrote; ValueError if its files do not belong together."""

@@ -36,15 +36,23 @@ SCHEMES = {"crl": 4, "relaxloss": 5, "past": 6}
 class SplitOptions(Settings):
     """The `split` section of params.yaml."""
 
-    scheme: Literal["crl", "relaxloss", "past"] = Field("past", description="who draws from what")
+    scheme: Literal["crl", "relaxloss", "past"] = Field(
+        "past",
+        description="past: 6 equal sets, with reference sets | relaxloss: 5, with one | crl: "
+        "4, without",
+    )
     size: int | None = Field(None, ge=2, description="samples a set; null: as many as there are")
-    stratified: bool = Field(True, description="the same share of every class in every set")
+    stratified: bool = Field(True, description="every class has the same share in every set")
     inference_share: float = Field(
-        0.0, ge=0, lt=1, description="crl only: share of a training set kept as inference set"
+        0.0, ge=0, lt=1, description="crl: share of each training set kept as reference set"
     )
 
     canaries: float = Field(
-        0.0, ge=0, le=0.5, description="share of the target's members with a wrong label"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the target's members that train with a wrong label: the hardest "
+        "to hide",
     )
 
     @model_validator(mode="after")

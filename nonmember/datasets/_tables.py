@@ -19,8 +19,8 @@ CODE = re.compile(r"[+-]?0\d")
 class TableOptions(Settings):
     standardize: bool = Field(
         True,
-        description="shift and scale each feature (or image channel) to mean 0 and deviation 1; "
-        "data of only 0 and 1 stay as they are",
+        description="each feature or channel to mean 0, standard deviation 1; data of only 0 "
+        "and 1 stay",
     )
 
 

@@ -29,7 +29,7 @@ class Csv(Dataset):
     """
 
     class Options(TableOptions):
-        label: str = Field("label", min_length=1, description="name of the label column")
+        label: str = Field("label", min_length=1, description="csv: the column with the classes")
 
     options: Options
 

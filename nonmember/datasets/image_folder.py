@@ -36,7 +36,8 @@ class ImageFolder(Dataset):
             None,
             ge=1,
             le=1024,
-            description="side in pixels of the square every image is stretched to, null = as is",
+            description="side of a square in pixels; null: images stay as they are, all of one "
+            "size",
         )
         grey: bool = Field(False, description="one grey channel instead of three colours")
 

@@ -45,7 +45,10 @@ class Shoppers(Dataset):
 
     class Options(Settings):
         n: int = Field(
-            30_000, ge=2 * CLASSES, le=10_000_000, description="number of invented shoppers"
+            30_000,
+            ge=2 * CLASSES,
+            le=10_000_000,
+            description="shoppers to invent; a larger number keeps the first ones",
         )
         data_seed: int = Field(0, ge=0, description="seed of the invented data, not of the split")
 

@@ -18,9 +18,11 @@ class Defense:
     """One defense. A subclass sets `Options` and overrides the one or two hooks it needs.
 
     An instance holds settings only; what a training accumulates lives in its `Run`.
-    paper, changes (loss, step, data, model, phases, released predictor), limits: for the list of
-    defenses. uses_features: whether `Batch.features` is filled. needs_inference: whether it needs
-    a split with an inference set. base_key: the option, if any, that names another defense, whose
+    paper, changes (loss, step, data, model, phases, released predictor), limits, try_first (the
+    values to begin with, and whether anybody tuned them): for the list of defenses. neutral:
+    options under which it is plain training, None where no options are. uses_features: whether
+    `Batch.features` is filled. needs_inference: whether it needs a split with a reference set,
+    which PAST calls inference set. base_key: the option, if any, that names another defense, whose
     settings go along as `{"name": …, its keys}`.
     """
 
@@ -28,6 +30,8 @@ class Defense:
     paper: ClassVar[str] = ""
     changes: ClassVar[str] = ""
     limits: ClassVar[str] = ""
+    try_first: ClassVar[str] = ""
+    neutral: ClassVar[Mapping[str, Any] | None] = None
     uses_features: ClassVar[bool] = False
     needs_inference: ClassVar[bool] = False
     base_key: ClassVar[str] = ""
@@ -39,6 +43,10 @@ class Defense:
     def check(self, classes: int) -> list[str]:
         """What is impossible about the options for this many classes: `key: problem` lines."""
         return []
+
+    def settle(self, classes: int) -> Settings:
+        """The options with a number in place of each default that depends on the classes."""
+        return self.options
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What is impossible about this training on so many members: `key: problem` lines."""

@@ -16,7 +16,7 @@ Forms and scale are those of the published code, whose example has 0.5 and 0.05 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -35,16 +35,21 @@ class CCL(Defense):
     )
     changes = "loss"
     limits = "Aims at the spread of the losses: attacks that know how hard a sample is see past it."
+    neutral: ClassVar = {"ccl_alpha": 1.0, "ccl_beta": 1.0}
+    try_first = (
+        "ccl_alpha 0.5, then more and less; ccl_beta 0.2, or the published 0.05 where "
+        "train.weight_decay is small. Untuned."
+    )
 
     class Options(Settings):
         """Settings of the convex-concave loss."""
 
         ccl_alpha: float = Field(
-            0.5, ge=0, le=1, description="share of cross-entropy, the rest is concave"
+            0.5, ge=0, le=1, description="share of cross-entropy; the rest of the loss is concave"
         )
         ccl_beta: float = Field(0.05, gt=0, description="scale of the whole loss")
         ccl_form: Literal["exponential", "quadratic"] = Field(
-            "exponential", description="of the concave term"
+            "exponential", description="form of the concave term"
         )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -11,6 +11,8 @@ the batch. They begin standard normal, as in CRL.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -31,13 +33,21 @@ class CenterLoss(Defense):
     )
     changes = "loss"
     limits = "Nothing keeps the members' loss from going to zero: meant as the ablation of CRL."
+    neutral: ClassVar = {"center_loss_lambda": 0.0}
+    try_first = (
+        "The values of Wen et al., 0.003 and 0.5. Untuned; an ablation, which leaks more than "
+        "plain training on shoppers."
+    )
 
     class Options(Settings):
         """Settings of the center loss; Wen et al. choose .003 and .5."""
 
         center_loss_lambda: float = Field(0.003, ge=0, description="weight of the center loss")
         center_loss_rate: float = Field(
-            0.5, gt=0, le=1, description="share of the way to the class mean a centre goes a step"
+            0.5,
+            gt=0,
+            le=1,
+            description="share of the way to its class mean that a centre moves in a step",
         )
 
     def make_parts(self, classes: int, feature_dim: int) -> nn.Module | None:

@@ -6,6 +6,8 @@ of both. Changes the training loss only. `penalty_alpha = 0` is plain cross-entr
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
@@ -23,12 +25,14 @@ class ConfidencePenalty(Defense):
     )
     changes = "loss"
     limits = "From about penalty_alpha 1 on the entropy outweighs the labels."
+    neutral: ClassVar = {"penalty_alpha": 0.0}
+    try_first = "penalty_alpha 0.1, 0.3 and 0.5. Untuned."
 
     class Options(Settings):
         """Settings of the confidence penalty."""
 
         penalty_alpha: float = Field(
-            0.1, ge=0, description="weight of the entropy (RelaxLoss tries .1 .3 .5 1 2 4 8)"
+            0.1, ge=0, description="weight of the entropy (RelaxLoss tries 0.1 0.3 0.5 1 2 4 8)"
         )
 
     def loss(self, batch: Batch) -> Tensor:

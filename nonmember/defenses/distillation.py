@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -43,11 +43,17 @@ class Distillation(Defense):
     )
     changes = "phases, loss"
     limits = "The teacher's answers on members still carry membership (SELENA avoids that)."
+    neutral: ClassVar = {"distill_alpha": 0.0}
+    try_first = (
+        "distill_temperature 1, 2, 5 and 10 at distill_alpha 0.5, as RelaxLoss does. Untuned."
+    )
 
     class Options(Settings):
         """Settings of distillation."""
 
-        distill_alpha: float = Field(0.5, ge=0, le=1, description="weight of the teacher's answers")
+        distill_alpha: float = Field(
+            0.5, ge=0, le=1, description="weight of the teacher's answers; the labels have the rest"
+        )
         distill_temperature: float = Field(
             2.0, gt=0, description="softens both answers (RelaxLoss tries 1 2 5 10 20 50 100)"
         )

@@ -57,15 +57,21 @@ class DMP(Defense):
         "Knowledge Transfer, AAAI, https://arxiv.org/abs/1906.06589"
     )
     changes = "phases, data, loss"
-    limits = "As accurate as the inference set is large; that set becomes the training set."
+    limits = "As accurate as the reference set is large; that set becomes the training set."
+    try_first = "The largest reference set you can spare, with dmp_share 0.8. Untuned."
 
     class Options(Settings):
         """Settings of DMP."""
 
         dmp_share: float = Field(
-            0.8, gt=0, le=1, description="share of the inference set, lowest entropy first"
+            0.8,
+            gt=0,
+            le=1,
+            description="share of the reference set that is taken, lowest entropy first",
         )
-        dmp_temperature: float = Field(1.0, gt=0, description="softens both models' answers")
+        dmp_temperature: float = Field(
+            1.0, gt=0, description="softens the answers of teacher and student"
+        )
 
     def requires(self, task: Task) -> dict[str, Task]:
         """The teacher: the undefended model of the same task."""

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -78,24 +78,35 @@ class DPSGD(Defense):
     )
     changes = "step, model"
     limits = "Group norm for batch norm; the bound holds for one training, not for tuning its keys."
+    neutral: ClassVar = {"dp_noise": 0.0, "dp_clip": 1e6, "dp_sampling": "shuffle"}
+    try_first = (
+        "dp_noise 0.1 and dp_clip 1 for what they do to attacks; for a bound that says "
+        "something, dp_noise null, dp_epsilon 8 and a larger train.batch_size. Untuned."
+    )
 
     class Options(Settings):
         """Settings of DP-SGD; exactly one of dp_noise and dp_epsilon is a number."""
 
         dp_clip: float = Field(1.0, gt=0, description="largest norm of one sample's gradient")
         dp_noise: float | None = Field(
-            0.1, ge=0, description="standard deviation of the noise, multiples of dp_clip"
+            0.1,
+            ge=0,
+            description="standard deviation of the noise, multiples of dp_clip; 0.1 promises "
+            "nothing",
         )
-        dp_epsilon: float | None = Field(None, gt=0, description="or the epsilon to end at")
+        dp_epsilon: float | None = Field(
+            None, gt=0, description="epsilon to end at, instead of dp_noise"
+        )
         dp_delta: float = Field(1e-5, gt=0, lt=1, description="delta of (epsilon, delta)")
         dp_accountant: Literal["rdp", "prv"] = Field(
-            "rdp", description="prv is tighter; below a noise of .3 it is slow and large"
+            "rdp", description="rdp | prv: tighter; slow and large below a noise of 0.3"
         )
         dp_sampling: Literal["poisson", "shuffle"] = Field(
-            "poisson", description="how a step's members are chosen"
+            "poisson",
+            description="poisson: as the accountants assume | shuffle: batches of a permutation",
         )
         dp_clipping: Literal["per_sample", "ghost"] = Field(
-            "ghost", description="ghost: norms without keeping every sample's gradient"
+            "ghost", description="per_sample | ghost: norms without keeping every sample's gradient"
         )
 
         @model_validator(mode="after")

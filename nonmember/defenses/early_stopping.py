@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -61,18 +61,23 @@ class EarlyStopping(Defense):
         "No epoch is chosen on test data: it is fixed, or a share of the members chooses it, which "
         "counts as members though no gradient step has seen it."
     )
+    neutral: ClassVar = {"stop_epoch": 0, "stop_validation": 0.0}
+    try_first = "stop_epoch at a quarter of train.epochs, then half of that. Untuned."
 
     class Options(Settings):
         """Settings of early stopping."""
 
         stop_epoch: int = Field(
-            10, ge=0, description="epochs to train, at most train.epochs; 0: train.epochs"
+            10, ge=0, description="epochs to train, at most train.epochs; 0: all"
         )
         stop_validation: float = Field(
-            0.0, ge=0, lt=1, description="share of the training set that chooses the epoch; 0: last"
+            0.0,
+            ge=0,
+            lt=1,
+            description="share of the training set that chooses the epoch; 0: the last one is kept",
         )
         stop_patience: int = Field(
-            0, ge=0, description="end after so many epochs without a better one; 0: never"
+            0, ge=0, description="epochs without a better one before training ends; 0: never"
         )
         stop_curve: list[Annotated[int, Field(ge=1)]] = Field(
             [], description="epochs whose weights are kept too"

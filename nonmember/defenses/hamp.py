@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -67,21 +67,32 @@ class HAMP(Defense):
     )
     changes = "loss, released predictor"
     limits = "The released scores say nothing about confidence; attacks on weights see none of it."
+    neutral: ClassVar = {"hamp_gamma": 0.0, "hamp_alpha": 0.0, "hamp_release": False}
+    try_first = (
+        "hamp_gamma and hamp_alpha of the paper for data like yours: Purchase100 0.8 and 0.01, "
+        "Texas100 0.6 and 0.01, CIFAR-100 0.5 and 0.005. Untuned."
+    )
 
     class Options(Settings):
         """Settings of HAMP."""
 
         hamp_gamma: float = Field(
-            0.8, ge=0, lt=1, description="entropy of a label, share of log(classes) "
-            "(Purchase .8, Texas .6, CIFAR-100 .5)",
+            0.8, ge=0, lt=1, description="entropy of a label, share of log C (Purchase100 0.8, "
+            "Texas100 0.6, CIFAR-100 0.5)",
         )  # fmt: skip
         hamp_alpha: float = Field(
-            0.01, ge=0, description="weight of the entropy (Texas .01, CIFAR-100 .005)"
+            0.01,
+            ge=0,
+            description="weight of the entropy of the answers (Texas100 0.01, CIFAR-100 0.005)",
         )
         hamp_published_scale: bool = Field(
-            False, description="average the KL over classes too, as the published code"
+            False,
+            description="average the KL divergence over classes too, as the published code does",
         )
-        hamp_release: bool = Field(True, description="answer with the scores of random inputs")
+        hamp_release: bool = Field(
+            True,
+            description="answer with the scores of random inputs, in the order of the real ones",
+        )
         hamp_random: int = Field(1000, ge=1, description="random inputs to answer with")
 
     def loss(self, batch: Batch) -> Tensor:

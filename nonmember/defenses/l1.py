@@ -10,7 +10,7 @@ reported for an epoch is the cross-entropy alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
@@ -32,12 +32,14 @@ class L1(Defense):
     )
     changes = "step"
     limits = "A penalty strong enough to hide members costs test accuracy (PAST, Fig. 5)."
+    neutral: ClassVar = {"l1_lambda": 0.0}
+    try_first = "l1_lambda 0.0001, then up by factors of 3. Untuned."
 
     class Options(Settings):
         """Settings of l1."""
 
         l1_lambda: float = Field(
-            1e-4, ge=0, description="weight of the sum of |θ| (PAST tunes with .0001 to .005)"
+            1e-4, ge=0, description="weight of the sum of |θ| (PAST tunes with 0.0001 to 0.005)"
         )
 
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:

@@ -9,7 +9,7 @@ weight decay, so it comes on top of `train.weight_decay` as 2·l2_lambda and cos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -30,6 +30,8 @@ class L2(Defense):
     )
     changes = "step"
     limits = "A penalty strong enough to hide members costs test accuracy (PAST, Fig. 5)."
+    neutral: ClassVar = {"l2_lambda": 0.0}
+    try_first = "l2_lambda 0.001, then up by factors of 3. Untuned."
 
     class Options(Settings):
         """Settings of l2."""

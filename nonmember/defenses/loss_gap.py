@@ -1,4 +1,4 @@
-"""Loss gap: add the difference of the members' and the inference set's mean loss to the loss.
+"""Loss gap: add the difference of the members' and the reference set's mean loss to the loss.
 
 Paper: Hu, Zhang and Wei, Privacy-aware Sparsity Tuning, Appendix B (the comparison to PAST).
 Changes the loss, `CE + gap_lambda · |mean CE of the batch − mean CE of as many non-members|`.
@@ -13,7 +13,7 @@ few steps, as PAST can keep its own, trainings became unstable.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -37,13 +37,19 @@ class LossGap(Defense):
         "Sparsity Tuning, Appendix B, https://arxiv.org/abs/2410.06814"
     )
     changes = "loss"
-    limits = "The inference set is trained on and leaks like the members: see its own loss."
+    limits = "The reference set is trained on and leaks like the members: see its own loss."
+    neutral: ClassVar = {"gap_lambda": 0.0}
+    try_first = (
+        "gap_lambda 0.5, from a sweep on shoppers; half of it where training does not get going."
+    )
 
     class Options(Settings):
         """Settings of the loss gap. The paper names no values; with 1 `shoppers` hardly trains: the
         absolute value's gradient does not shrink with the gap."""
 
-        gap_lambda: float = Field(0.3, ge=0, description="weight of the gap")
+        gap_lambda: float = Field(
+            0.5, ge=0, description="weight of the gap; at 1 shoppers hardly trains"
+        )
         gap_warmup: int = Field(0, ge=0, description="epochs of plain cross-entropy first")
 
     def loss(self, batch: Batch, others: Batch | None = None) -> Tensor:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -67,17 +67,26 @@ class MemGuard(Defense):
     )
     changes = "released predictor"
     limits = "Does nothing against label-only attacks or attacks on the weights."
+    neutral: ClassVar = {"memguard_budget": 0.0}
+    try_first = "memguard_budget 1, then 2: no budget changes a label. Untuned."
 
     class Options(Settings):
         """Settings of MemGuard."""
 
-        memguard_budget: float = Field(1.0, ge=0, le=2, description="ℓ1 distortion; 0: no noise")
-        memguard_form: Literal["expected", "deterministic"] = Field(
-            "expected", description="whether the budget holds on average or for every query"
+        memguard_budget: float = Field(
+            1.0, ge=0, le=2, description="l1 distortion of the probabilities; 0: no noise"
         )
-        memguard_steps: int = Field(300, ge=1, description="most gradient steps for one c3")
+        memguard_form: Literal["expected", "deterministic"] = Field(
+            "expected",
+            description="expected: the budget holds on average | deterministic: for every query",
+        )
+        memguard_steps: int = Field(
+            300, ge=1, description="gradient steps at one weight of the distortion, at most"
+        )
         memguard_epochs: int = Field(20, ge=1, description="epochs of the surrogate attacker")
-        memguard_lr: float = Field(0.001, gt=0, description="Adam learning rate of the surrogate")
+        memguard_lr: float = Field(
+            0.001, gt=0, description="learning rate of the surrogate attacker, Adam"
+        )
 
     def extras(self, run: Run) -> dict[str, Tensor]:
         """The weights of a surrogate trained on the finished model."""

@@ -19,7 +19,7 @@ that of mixed samples against their first label.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -67,17 +67,30 @@ class MixupMMD(Defense):
     )
     changes = "data, loss"
     limits = "Matches batches of predictions, not single records; delicate in mmd_lambda."
+    neutral: ClassVar = {"mixup_alpha": 0.0, "mmd_lambda": 0.0}
+    try_first = "mmd_lambda 3, less where test accuracy falls. Untuned."
 
     class Options(Settings):
         """Settings of mixup and MMD."""
 
-        mixup_alpha: float = Field(1.0, ge=0, description="both parameters of Beta; 0: no mixup")
-        mmd_lambda: float = Field(3.0, ge=0, description="weight of MMD²")
+        mixup_alpha: float = Field(
+            1.0,
+            ge=0,
+            description="both parameters of the Beta distribution of the shares; 0: no mixup",
+        )
+        mmd_lambda: float = Field(
+            3.0,
+            ge=0,
+            description="weight of the distance between answers to members and to the reference "
+            "set",
+        )
         mmd_min_gap: float = Field(
-            0.03, ge=0, le=1, description="accuracy gap from which on MMD acts, fraction"
+            0.03, ge=0, le=1, description="gap of accuracy from which on MMD acts, share of 1"
         )
         mmd_width: float = Field(1.0, gt=0, description="width of the Gaussian kernel")
-        mmd_by_class: bool = Field(False, description="compare class by class, not the batch")
+        mmd_by_class: bool = Field(
+            False, description="compare class by class instead of whole batches"
+        )
 
     def batch(self, run: Run, rows: Tensor) -> Batch:
         """The batch mixed with a permutation of itself, one Beta-distributed share a batch."""

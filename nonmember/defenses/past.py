@@ -69,26 +69,35 @@ class PAST(Defense):
     )
     changes = "phases, loss"
     limits = "Tuned against the loss gap; label-only and white-box attacks were not studied."
+    try_first = (
+        "past_lambda 0.0004, from a sweep on shoppers, then by factors of 3 both ways (the "
+        "paper: CIFAR-10 0.001, CIFAR-100 0.0001, others 0.00001)."
+    )
 
     class Options(Settings):
         """Settings of PAST."""
 
         past_base: str | dict[str, Any] = Field(
-            "none", description="defense of the first phase; its own keys apply to it"
+            "none", description="defense of the first phase, with its own keys"
         )
-        past_lambda: float = Field(
-            1e-5, ge=0, description="weight of the penalty (CIFAR-10 .001, CIFAR-100 .0001)"
+        past_lambda: float = Field(1e-5, ge=0, description="weight of the penalty (CIFAR-10 0.001)")
+        past_alpha: float = Field(
+            2.5, ge=0, description="power of γ, a weight's share of the loss gap; 0: plain l1"
         )
-        past_alpha: float = Field(2.5, ge=0, description="focus on sensitive weights; 0: plain l1")
-        past_epochs: int = Field(20, ge=1, description="tuning epochs (CIFAR-10 50)")
+        past_epochs: int = Field(20, ge=1, description="epochs of tuning (CIFAR-10 50)")
         past_lr: float = Field(0.01, gt=0, description="first learning rate of tuning, cosine to 0")
-        past_refresh: int = Field(4, ge=1, description="steps between two computations of γ")
-        past_weights: Literal["adaptive", "uniform"] = Field(
-            "adaptive", description="uniform: γ = 1 (ablation)"
+        past_refresh: int = Field(
+            4,
+            ge=1,
+            description="steps between two computations of γ; 2 comes out alike and costs more",
         )
-        past_norm: Literal[1, 2] = Field(1, description="1: |θ|; 2: θ² (ablation)")
+        past_weights: Literal["adaptive", "uniform"] = Field(
+            "adaptive", description="adaptive: by γ | uniform: γ = 1"
+        )
+        past_norm: Literal[1, 2] = Field(1, description="power of |θ| in the penalty")
         past_step: Literal["gradient", "proximal"] = Field(
-            "gradient", description="proximal: the step of the penalty never crosses zero"
+            "gradient",
+            description="gradient | proximal: the penalty never takes a weight across zero",
         )
 
         @field_validator("past_base")
@@ -106,6 +115,15 @@ class PAST(Defense):
     def check(self, classes: int) -> list[str]:
         """What the base says."""
         return self.base.check(classes)
+
+    def settle(self, classes: int) -> PAST.Options:
+        """The options with those of the base settled."""
+        if isinstance(self.options.past_base, str):
+            return self.options
+        base = self.base.settle(classes).model_dump(mode="json")
+        return self.options.model_copy(
+            update={"past_base": {"name": self.options.past_base["name"], **base}}
+        )
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What the base says."""

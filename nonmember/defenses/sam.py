@@ -8,6 +8,8 @@ of one batch. `sam_rho = 0` is plain training. One more forward and backward pas
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nonmember.defenses._sharpness import _TwoGradients
@@ -23,6 +25,8 @@ class SAM(_TwoGradients):
     )
     changes = "step"
     limits = "Not a defense: single-query attacks do better than on plain training."
+    neutral: ClassVar = {"sam_rho": 0.0}
+    try_first = "sam_rho 0.1, as in the paper: a control, with nothing to tune."
 
     class Options(Settings):
         """Settings of SAM."""

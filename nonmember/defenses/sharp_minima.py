@@ -8,6 +8,8 @@ pass. `sharp_lam = 0` or `sharp_rho = 0` is plain training.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nonmember.defenses._sharpness import _TwoGradients
@@ -23,15 +25,19 @@ class SharpMinima(_TwoGradients):
     )
     changes = "step"
     limits = "Training breaks down when sharp_lam or sharp_rho is large."
+    neutral: ClassVar = {"sharp_lam": 0.0}
+    try_first = (
+        "sharp_lam 1.5 with sharp_rho 0.01; less of either where training breaks down. Untuned."
+    )
 
     class Options(Settings):
         """Settings of sharp minima."""
 
         sharp_lam: float = Field(
-            1.5, ge=0, description="weight of the sharpness (tried .01 .5 1 1.5 2 3)"
+            1.5, ge=0, description="weight of the sharpness (the paper tries 0.01 0.5 1 1.5 2 3)"
         )
         sharp_rho: float = Field(
-            0.01, ge=0, description="radius of the ball, l2 (tried .001 .005 .01 .05 .5 1 3)"
+            0.01, ge=0, description="radius of the ball, l2 (the paper tries 0.001 to 3)"
         )
 
     def mix(self) -> tuple[float, float, float]:

@@ -15,6 +15,8 @@ the learning rate only lam / (1 − gamma) and rho matter.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nonmember.defenses._sharpness import _TwoGradients
@@ -30,6 +32,12 @@ class SharpReg(_TwoGradients):
     )
     changes = "step"
     limits = "Training breaks down when sharpreg_lam is large; Eq. 5 is our reading."
+    neutral: ClassVar = {"sharpreg_lam": 0.0, "sharpreg_gamma": 0.0}
+    try_first = (
+        "(sharpreg_lam, sharpreg_rho, sharpreg_gamma) of the paper for data like yours: "
+        "CIFAR-10 (1.5, 0.01, 0.1), CIFAR-100 (1.5, 0.01, 0.1 to 0.7), Purchase100 (2, 0.01, "
+        "0.6), Texas100 (1, 0.001, 0.05). Untuned."
+    )
 
     class Options(Settings):
         """Settings of SharpReg."""
@@ -38,14 +46,16 @@ class SharpReg(_TwoGradients):
             1.5, ge=0, description="weight of the sharpness (CIFAR 1.5, Purchase100 2, Texas100 1)"
         )
         sharpreg_rho: float = Field(
-            0.01, ge=0, description="radius of the ball, l2 (CIFAR, Purchase100 .01, Texas100 .001)"
+            0.01,
+            ge=0,
+            description="radius of the ball, l2 (CIFAR and Purchase100 0.01, Texas100 0.001)",
         )
         sharpreg_gamma: float = Field(
             0.1,
             ge=0,
             lt=1,
-            description="weight against over-fitting (CIFAR-100 .1 .3 .5 .7, CIFAR-10 .1, "
-            "Purchase100 .6, Texas100 .05)",
+            description="weight against over-fitting (CIFAR 0.1 to 0.7, Purchase100 0.6, Texas100 "
+            "0.05)",
         )
 
     def mix(self) -> tuple[float, float, float]:

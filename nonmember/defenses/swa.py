@@ -12,7 +12,7 @@ training, not of their mean.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -34,15 +34,20 @@ class SWA(Defense):
     )
     changes = "phases"
     limits = "Not a defense: it generalises better and leaks like plain training."
+    neutral: ClassVar = {"swa_start": 1.0}
+    try_first = "swa_start 0.75, as in the paper: a control, with nothing to tune."
 
     class Options(Settings):
         """Settings of SWA."""
 
         swa_start: float = Field(
-            0.75, ge=0, le=1, description="share of the epochs after which averaging starts"
+            0.75,
+            ge=0,
+            le=1,
+            description="share of the epochs after which averaging starts; 1: never",
         )
         swa_lr: float = Field(
-            0.0, ge=0, description="learning rate while averaging; 0: train's goes on"
+            0.0, ge=0, description="learning rate while averaging; 0: that of train goes on"
         )
 
     def fit(self, run: Run) -> None:

@@ -12,19 +12,14 @@ do not contain the spread over trainings.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from nonmember.metrics.intervals import Interval, Z, exact_high, exact_low, newcombe, wilson
 from nonmember.metrics.membership import by_membership
-from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
-
-NOT_SUPPORTED = "not supported"
-LOW_FPR = {"tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001, "tpr_at_001_fpr": 0.0001}
 
 
 class Difference(NamedTuple):
@@ -185,68 +180,6 @@ def p1(accuracy: float, advantage: float) -> float:
     return 2 * accuracy * (1 - advantage) / total if total else 0.0
 
 
-def report(
-    target: Scored,
-    shadows: Scored | Sequence[Scored],
-    classes: int,
-    min_false_positives: int = 10,
-    min_class_samples: int = 10,
-) -> dict[str, Any]:
-    """One attack's numbers on the target, rounded to 6 digits, ready for JSON.
-
-    Thresholds are fitted on the shadows together and applied to the target. "not supported"
-    stands where the samples do not carry a number, and for the thresholds without any shadow.
-    """
-    inside, _ = by_membership(target.scores, target.member, "target scores")
-    numbers = ranking(target.scores, target.member, min_false_positives)
-    one, many = _deployed_both(target, shadows, classes, min_class_samples)
-    numbers |= flat("balanced_accuracy", one.balanced_accuracy if one else None)
-    numbers |= flat("advantage", one.advantage if one else None)
-    numbers |= flat("class_advantage", many.advantage if many else None)
-    others = len(target.member) - len(inside)
-    return numbers | {"members": len(inside), "non_members": others}
-
-
-def ranking(
-    scores: np.ndarray, member: np.ndarray, min_false_positives: int = 10
-) -> dict[str, Any]:
-    """AUC and the TPRs at low FPRs, which need no threshold; rounded, ready for JSON."""
-    numbers = flat("auc", auc(scores, member))
-    for key, fpr in LOW_FPR.items():
-        numbers |= flat(key, tpr_at_fpr(scores, member, fpr, min_false_positives))
-    return numbers
-
-
-def _deployed_both(
-    target: Scored, shadows: Scored | Sequence[Scored], classes: int, min_class_samples: int
-) -> tuple[Deployed, Deployed] | tuple[None, None]:
-    """The target at the shadows' global threshold and at their class thresholds."""
-    if not isinstance(shadows, Scored) and not shadows:
-        return None, None
-    known = joined(shadows)
-    by_membership(known.scores, known.member, "shadow scores")
-    by_class = fit_class_thresholds(
-        known.scores, known.member, known.labels, classes, min_class_samples
-    )
-    return (
-        deployed(target.scores, target.member, fit_threshold(known.scores, known.member)),
-        deployed(target.scores, target.member, by_class[target.labels]),
-    )
-
-
-def joined(shadows: Scored | Sequence[Scored]) -> Scored:
-    """All samples in a row. Raises ValueError for no shadow."""
-    if isinstance(shadows, Scored):
-        return shadows
-    if not shadows:
-        raise ValueError("one scored shadow or more is needed, got none")
-    return Scored(
-        np.concatenate([part.scores for part in shadows]),
-        np.concatenate([part.member for part in shadows]),
-        np.concatenate([part.labels for part in shadows]),
-    )
-
-
 def _components(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """DeLong's structural components: each member's share of beaten non-members, and reverse."""
     ranks = stats.rankdata(np.concatenate([inside, outside]))
@@ -277,13 +210,3 @@ def _auc_interval(inside: np.ndarray, outside: np.ndarray) -> Interval:
     center, spread = np.log(value / (1 - value)), Z * (variance + unsure / pairs**2) ** 0.5 / unsure
     low, high = 1 / (1 + np.exp(spread - center)), 1 / (1 + np.exp(-spread - center))
     return Interval(value, float(low), float(high))
-
-
-def flat(key: str, interval: Interval | None) -> dict[str, Any]:
-    """`key`, `key_low` and `key_high` for JSON: 6 digits, or "not supported"."""
-    value, low, high = interval or (None, None, None)
-    return {key: _round(value), f"{key}_low": _round(low), f"{key}_high": _round(high)}
-
-
-def _round(value: float | None) -> float | str:
-    return NOT_SUPPORTED if value is None else round(float(value), 6)

@@ -11,25 +11,24 @@ of the score, and every bin counts half a sample more of each kind, so no risk i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nonmember.metrics.intervals import Interval, clopper_pearson
 from nonmember.metrics.membership import by_membership
-from nonmember.metrics.rates import NOT_SUPPORTED, Scored, auc, flat, joined
+from nonmember.metrics.rates import Scored, auc
 from nonmember.metrics.thresholds import rows_by_class
 
-Row = dict[str, Any]
 _FOLDS = 5
 
 
 def risk_scores(
     scores: np.ndarray,
     labels: np.ndarray,
-    shadows: Scored | Sequence[Scored],
+    shadows: Scored,
     classes: int,
     bins: int = 50,
     min_bin_samples: int = 100,
@@ -42,7 +41,7 @@ def risk_scores(
     scores or more where scores are not equal; there are at most `bins`. Raises ValueError for
     scores that are not finite and for shadows without members or non-members.
     """
-    known = joined(shadows)
+    known = shadows
     by_membership(known.scores, known.member, "shadow scores")
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     if not np.isfinite(scores).all():
@@ -125,34 +124,62 @@ def _without_own_fold(shadow: Scored, classes: int) -> np.ndarray:
     return found
 
 
+class Exposed(NamedTuple):
+    """A sample of high risk: its row of the data, label, whether a member, whose attack."""
+
+    id: int
+    label: int
+    member: bool
+    risk: float
+    attack: str
+
+
+class Bin(NamedTuple):
+    """Samples with a risk in [low, high): their mean risk, and the share of members among them.
+
+    share: if members were half of all, with its 95 % interval.
+    """
+
+    low: float
+    high: float
+    risk: float
+    share: tuple[float, float, float]
+    members: int
+    non_members: int
+
+
+class OneClass(NamedTuple):
+    """The AUC of one class's samples alone; None where they are too few."""
+
+    label: int
+    auc: Interval | None
+    members: int
+    non_members: int
+
+
 def most_exposed(
     ids: np.ndarray,
     labels: np.ndarray,
     member: np.ndarray,
     joint: Joint,
     count: int = 20,
-) -> list[Row]:
-    """The `count` samples of highest risk: id, label, member, risk, attack.
+) -> list[Exposed]:
+    """The `count` samples of highest risk; all arrays (n,).
 
-    Of equal risks the higher of the attacks' own goes first, then the lower id. Arrays (n,).
+    Of equal risks the higher of the attacks' own goes first, then the lower id.
     """
     return [
-        {
-            "id": int(ids[i]),
-            "label": int(labels[i]),
-            "member": bool(member[i]),
-            "risk": round(float(joint.risk[i]), 6),
-            "attack": str(joint.attack[i]),
-        }
+        Exposed(
+            int(ids[i]), int(labels[i]), bool(member[i]), float(joint.risk[i]), str(joint.attack[i])
+        )
         for i in np.lexsort((ids, -joint.highest, -joint.risk))[:count]
     ]
 
 
-def reliability(risk: np.ndarray, member: np.ndarray, bins: int = 10) -> list[Row]:
-    """Does a risk of 0.9 mean 90 %? For each tenth of [0, 1] with samples in it one row.
+def reliability(risk: np.ndarray, member: np.ndarray, bins: int = 10) -> list[Bin]:
+    """Does a risk of 0.9 mean 90 %? One row for each tenth of [0, 1] with samples in it.
 
-    from, to: the tenth; risk: its mean risk; share: that of members among its samples, if members
-    were half of all, with a 95 % interval; members, non_members: how many there are.
+    Raises ValueError for risks outside [0, 1].
     """
     inside, outside = by_membership(risk, member, "risk")
     low, high = min(inside.min(), outside.min()), max(inside.max(), outside.max())
@@ -167,11 +194,10 @@ def reliability(risk: np.ndarray, member: np.ndarray, bins: int = 10) -> list[Ro
     for i in np.flatnonzero(counts[0] + counts[1]):
         members, others = int(counts[0][i]), int(counts[1][i])
         shares = np.array(clopper_pearson(members, members + others))
-        shares = shares * odds / (shares * odds + 1 - shares)
-        row: Row = {"from": float(i / bins), "to": float((i + 1) / bins)}
-        row["risk"] = round(float(total[i]) / (members + others), 6)
-        row |= flat("share", Interval(*shares))
-        rows.append(row | {"members": members, "non_members": others})
+        value, least, most = (float(s) for s in shares * odds / (shares * odds + 1 - shares))
+        mean = float(total[i]) / (members + others)
+        limits = float(i / bins), float((i + 1) / bins)
+        rows.append(Bin(*limits, mean, (value, least, most), members, others))
     return rows
 
 
@@ -181,27 +207,19 @@ def per_class(
     labels: np.ndarray,
     classes: int,
     min_class_samples: int = 10,
-) -> list[Row]:
-    """AUC of each class's samples alone: label, auc, auc_low, auc_high, members, non_members.
+) -> list[OneClass]:
+    """AUC of each class's samples alone.
 
-    "not supported" where a class has fewer than `min_class_samples` members or non-members.
+    None where a class has fewer than `min_class_samples` members or non-members.
     """
     by_membership(scores, member)
     scores, member = np.asarray(scores), np.asarray(member, bool)
-    found: list[Row] = []
-    for label, rows in enumerate(rows_by_class(np.asarray(labels), classes)):
+    rows_of = rows_by_class(np.asarray(labels), classes)
+    found = []
+    for label, rows in enumerate(rows_of):
         inside = int(member[rows].sum())
         outside = len(rows) - inside
         enough = min(inside, outside) >= max(min_class_samples, 1)
-        numbers = flat("auc", auc(scores[rows], member[rows]) if enough else None)
-        found.append({"label": label, **numbers, "members": inside, "non_members": outside})
+        rate = auc(scores[rows], member[rows]) if enough else None
+        found.append(OneClass(label, rate, inside, outside))
     return found
-
-
-def worst_classes(rows: Sequence[Row], count: int = 10) -> list[Row]:
-    """Of `per_class`'s rows the `count` with the highest AUC, of equal ones the lower label first.
-
-    Each interval is that of one class: the highest of many looks worse than it is.
-    """
-    known = [row for row in rows if row["auc"] != NOT_SUPPORTED]
-    return sorted(known, key=lambda row: (-row["auc"], row["label"]))[:count]

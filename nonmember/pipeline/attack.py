@@ -2,82 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nonmember import audit, files
+import nonmember
+from nonmember import audit, files, fingerprint
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
+from nonmember.metrics import measure, scores
+from nonmember.metrics.report import Attacker, AuditReport, ClassNumbers, EpsilonBound, Kind
+from nonmember.metrics.scores import ScoreSet
+from nonmember.metrics.stamp import Stamp
 from nonmember.params import read_compute
+from nonmember.pipeline.origin import read_origin
 
 DELTA = 1e-5  # of the epsilon bound, where training had no delta of its own
 
 
 def attack(place: Path, arm: str) -> None:
+    """data/signals -> data/scores/ARM.npz and metrics/ARM/report.json, all under `place`."""
     config = files.read_json(place / "data/config/attacks.json")
+    trained = files.read_json(place / f"models/{arm}/target.json")
     target = Evidence(place / f"data/signals/{arm}")
-    facts = files.read_json(place / f"models/{arm}/target.json")["facts"]
-    report: dict[str, Any] = {
-        "model": {**audit.behaviour(target.target), **facts},
-        "inference": audit.inference_leak(target),
-        "duplicates": files.read_json(place / "data/split/report.json")["duplicates"],
-    }
-    saved = audit.truth(target)
+    attackers = _attackers(place, arm, target, config)
+    primary = next(iter(attackers))
+    found = attackers[primary][0]
+    bounds = _bounds(found, config["seed"], trained["facts"].get("delta", DELTA))
+    report = AuditReport(
+        stamp=make_stamp(place, arm, trained["fingerprint"], config["attacks"]),
+        arm=arm,
+        defense=files.read_json(place / f"data/config/{arm}.json")["defense"]["name"],
+        model=audit.behaviour(target.target),
+        defense_facts=trained["facts"],
+        attackers={kind: numbers for kind, (_, numbers) in attackers.items()},
+        reference_leak=audit.reference_leak(target),
+        duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
+        epsilon=bounds["epsilon"],
+        epsilon_canaries=bounds.get("epsilon_canaries"),
+        classes=_worst_classes(found, target.classes),
+        reliability=[]
+        if found.joint is None
+        else measure.reliability(found.joint.risk, found.target.member),
+    )
+    kept: dict[str, ScoreSet] = {kind: scored for kind, (scored, _) in attackers.items()}
+    scores.write(place / f"data/scores/{arm}.npz", kept)
+    report.write(place / f"metrics/{arm}/report.json")
+
+
+def _attackers(
+    place: Path, arm: str, target: Evidence, config: dict[str, Any]
+) -> dict[Kind, tuple[ScoreSet, Attacker]]:
+    """Kind of attacker -> its scores and numbers, who knows most first."""
+    chosen, seed, pool = config["attacks"], config["seed"], workers(place)
+    least = config["metrics"]["min_false_positives"]
     if config["knowledge"] == "partial":
-        found = {"partial": with_half(target, config, report, workers(place))}
-    else:
-        attackers = {"adaptive": target}
-        if arm == "defended":
-            attackers["non_adaptive"] = Evidence(place / "data/signals/undefended")
-        found = {
-            k: with_shadows(k, target, v, config, report, workers(place))
-            for k, v in attackers.items()
-        }
-    strongest = found[audit.primary(report)]
-    exposure = audit.exposure(
-        strongest, saved, target.classes, config["seed"], facts.get("delta", DELTA)
-    )
-    for kind, scores in found.items():
-        saved |= {f"{kind}.{name}": values for name, values in scores.items()}
-    files.write_arrays(place / f"data/scores/{arm}.npz", saved)
-    files.write_json(place / f"metrics/{arm}/exposure.json", exposure)
-    files.write_json(place / f"metrics/{arm}/attacks.json", report)
+        splits = config["partial_splits"]
+        found, numbers = audit.partial(target, chosen, seed, splits, least, pool)
+        canaries = audit.canary_numbers(found, least)
+        return {"partial": (found, Attacker(attacks=numbers, canaries=canaries))}
+    shadows: dict[Kind, Evidence] = {"adaptive": target}
+    if arm == "defended":
+        shadows["non_adaptive"] = Evidence(place / "data/signals/undefended")
+    made: dict[Kind, tuple[ScoreSet, Attacker]] = {}
+    for kind, own in shadows.items():
+        found = audit.with_joint_risk(audit.score(target, own, chosen, seed, pool), target.classes)
+        numbers = audit.numbers(found, target.classes, least)
+        made[kind] = found, Attacker(attacks=numbers, canaries=audit.canary_numbers(found, least))
+    return made
 
 
-def with_shadows(
-    kind: str,
-    target: Evidence,
-    shadows: Evidence,
-    config: Any,
-    report: dict[str, Any],
-    pool: ComputeOptions,
-) -> audit.Scores:
-    """Scores by an attacker with these shadows; the numbers go into `report`."""
-    options = config["metrics"]
-    scores = audit.score(target, shadows, config["attacks"], config["seed"], pool)
-    report[kind], risks = audit.numbers(
-        scores, audit.truth(target), audit.truth(shadows), target.classes, options
-    )
-    if target.canaries is not None:
-        report[f"{kind}_canaries"] = audit.canary_numbers(
-            scores, target.canaries, options["min_false_positives"]
+def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
+    """The bound on epsilon and, where there are canaries, a second one from them."""
+    parts = {"epsilon": found.target}
+    if found.canaries is not None:
+        parts["epsilon_canaries"] = found.canaries
+    return {
+        name: measure.epsilon_bound(part.scores, part.member, delta, seed)
+        for name, part in parts.items()
+    }
+
+
+def _worst_classes(found: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
+    """Attack -> the classes whose members it finds most easily."""
+    part = found.target
+    return {
+        name: measure.worst_classes(
+            measure.class_numbers(values, part.member, part.labels, classes)
         )
-    return {**scores, **risks}
+        for name, values in part.scores.items()
+    }
 
 
-def with_half(
-    target: Evidence, config: Any, report: dict[str, Any], pool: ComputeOptions
-) -> audit.Scores:
-    """Scores by an attacker who knows half of the samples; the numbers go into `report`."""
-    options = config["metrics"]
-    scores, report["partial"] = audit.partial(
-        target, config["attacks"], config["seed"], config["partial_splits"], options, pool
+def make_stamp(place: Path, arm: str, model: str, chosen: Iterable[str]) -> Stamp:
+    """What the numbers of an arm are of. model: the target's fingerprint; chosen: the attacks."""
+    modules = [__name__, *(f"nonmember.attacks.{name}" for name in chosen)]
+    return Stamp(
+        **read_origin(place, arm).model_dump(),
+        versions={
+            "nonmember": nonmember.__version__,
+            **{name: version(name) for name in ("torch", "numpy")},
+        },
+        model=model,
+        code=fingerprint.of_code(modules),
     )
-    if target.canaries is not None:
-        report["partial_canaries"] = audit.canary_numbers(
-            scores, target.canaries, options["min_false_positives"]
-        )
-    return scores
 
 
 def workers(place: Path) -> ComputeOptions:

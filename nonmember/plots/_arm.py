@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from nonmember.metrics.report import AttackNumbers, AuditReport
+from nonmember.metrics.scores import ScoreSet
 from nonmember.views import View
 
 
@@ -15,38 +16,34 @@ from nonmember.views import View
 class Arm:
     """One arm's model and the attacks on it.
 
-    name: `undefended` or `defended`; defense: its name, `none` for plain cross-entropy.
-    audit: metrics/<arm>/attacks.json.
-    scores: attack -> scores of the target's samples, (n,), higher = member; those of `attacks`.
-    view: the target on those n samples, with `member` known.
+    report: metrics/ARM/report.json. scores: those of the primary attacker, the one who knows most.
+    view: the target on the same samples, with `member` known.
     curve: one mapping an epoch with `epoch`, `loss` and `accuracy` on the training batches.
-    risk: the samples' privacy risk, (n,) in [0, 1], as `risk.worst_risk` gives it; None where it
-        was not measured.
-    canaries: `members` and `canaries` -> the numbers of `metrics.report` of the strongest attack
-        on ordinary members and on planted ones; None where none were planted.
     class_names: what the labels stand for; None shows the labels.
+    min_false_positives: a rate that rests on fewer is not supported.
     """
 
-    name: str
-    defense: str
-    audit: Mapping[str, Any]
-    scores: Mapping[str, np.ndarray]
+    report: AuditReport
+    scores: ScoreSet
     view: View
     curve: Sequence[Mapping[str, float]]
-    risk: np.ndarray | None = None
-    canaries: Mapping[str, Mapping[str, Any]] | None = None
     class_names: Sequence[str] | None = None
+    min_false_positives: int = 10
+
+    @property
+    def name(self) -> str:
+        """`undefended` or `defended`."""
+        return self.report.arm
 
     @property
     def label(self) -> str:
         """The arm in a legend, such as `defended (crl)`."""
-        return self.name if self.name == "undefended" else f"{self.name} ({self.defense})"
+        return self.report.label
 
     @property
-    def attacks(self) -> Mapping[str, Mapping[str, Any]]:
-        """Attack -> its numbers, of the attacker who knows most: adaptive shadows, or a half."""
-        found: Mapping[str, Mapping[str, Any]] = self.audit.get("adaptive") or self.audit["partial"]
-        return found
+    def attacks(self) -> Mapping[str, AttackNumbers]:
+        """Attack -> its numbers, of the primary attacker."""
+        return self.report.primary.attacks
 
     @property
     def member(self) -> np.ndarray:
@@ -57,5 +54,16 @@ class Arm:
 
     @property
     def strongest(self) -> str:
-        """The attack with the highest AUC; of equal ones the first."""
-        return max(self.attacks, key=lambda name: self.attacks[name]["auc"])
+        """The primary attacker's attack with the highest AUC, the first of ties."""
+        return self.report.primary.strongest
+
+    def of(self, attack: str) -> np.ndarray:
+        """(n,) scores of the target's samples by an attack, higher = member."""
+        return self.scores.target.scores[attack]
+
+    def auc(self, attack: str) -> float:
+        """The AUC of an attack of the primary attacker."""
+        value = self.attacks[attack].auc.value
+        if value is None:
+            raise ValueError(f"{self.name}: attack {attack} has no AUC")
+        return value

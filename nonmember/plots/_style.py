@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nonmember.metrics.report import Number
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: told apart with any colour vision, and in grey by their lightness.
 COLOUR = {"undefended": "#D55E00", "defended": "#0072B2"}
 MARKER = {"undefended": "o", "defended": "s"}
+_STRIP = 0.3  # inches below a picture, for its stamp
 _WIDTH, _DPI = 8.0, 160  # 1280 pixels, shown at 800 in a README
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
@@ -56,8 +59,12 @@ def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tu
 
 def png(made: Figure) -> bytes:
     """The picture as PNG without date or version: equal figures give equal bytes."""
+    from matplotlib.transforms import Bbox
+
     buffer = io.BytesIO()
-    made.savefig(buffer, format="png", metadata={"Software": None})
+    width, height = made.get_size_inches()
+    whole = Bbox([[0, -_STRIP], [width, height]])
+    made.savefig(buffer, format="png", bbox_inches=whole, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -76,9 +83,32 @@ def number(value: float) -> str:
     return rf"${digits} \times 10^{{{int(power)}}}$" if power else digits
 
 
+def corner(made: Figure, text: str) -> None:
+    """What the picture is of, small, in a strip of its own below everything else."""
+    below = -_STRIP / made.get_figheight()
+    made.text(0.993, 0.9 * below, text, ha="right", va="bottom", fontsize=7.5, color="#666666")
+
+
+def sentence(made: Figure, text: str) -> None:
+    """What to look for, below the axes."""
+    made.supxlabel(text, fontsize=11, color="#333333")
+
+
 def title(made: Figure, text: str) -> None:
     """The line on top that says what the picture shows."""
     made.suptitle(text, x=0.01, ha="left", weight="bold")
+
+
+def bars(numbers: Sequence[Number]) -> tuple[list[float], list[list[float]]]:
+    """Values that are there, and how far their intervals reach below and above."""
+    found = [(n.value, n.low, n.high) for n in numbers]
+    known = [
+        (v, lo, hi) for v, lo, hi in found if v is not None and lo is not None and hi is not None
+    ]
+    return (
+        [value for value, _, _ in known],
+        [[value - low for value, low, _ in known], [high - value for value, _, high in known]],
+    )
 
 
 def auc_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nonmember.metrics.rates import LOW_FPR, NOT_SUPPORTED
+from nonmember.metrics.measure import LOW_FPR
+from nonmember.metrics.report import Number, Ranking
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, figure, percent, percent_axis, said, title
+from nonmember.plots._style import COLOUR, bars, figure, percent, percent_axis, said, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,19 +25,24 @@ _LOOK: dict[str, dict[str, Any]] = {
 }
 
 
-def canaries(arms: Sequence[Arm], min_false_positives: int) -> Figure:
-    """TPR with 95 % intervals, one panel for each low FPR that anything was measured at."""
+def canaries(arms: Sequence[Arm]) -> Figure | None:
+    """TPR with 95 % intervals, one panel for each low FPR that anything was measured at.
+
+    None where no canaries were planted.
+    """
     from matplotlib.patches import Patch
 
-    known = [arm for arm in arms if arm.canaries]
-    rates = [key for key in LOW_FPR if any(_supported(arm, key) for arm in known)]
-    if not known:
-        return said("no canaries were planted", _TITLE)
+    planted = {arm.name: pair for arm in arms if (pair := _pair(arm)) is not None}
+    if not planted:
+        return None
+    shown = [arm for arm in arms if arm.name in planted]
+    pairs = list(planted.values())
+    rates = [key for key in LOW_FPR if any(_supported(pair, key) for pair in pairs)]
     if not rates:
         return said("too few non-members for a low false positive rate", _TITLE)
     made, panels = figure(4.6, 1, len(rates), squeeze=False)
     for axes, key in zip(panels[0], rates, strict=True):
-        _draw(axes, known, key)
+        _draw(axes, shown, pairs, key)
         axes.set_title(f"at {percent(LOW_FPR[key])} false positives")
     panels[0, 0].set_ylabel("true positive rate: members found\n(bars: 95 % interval)")
     title(made, _TITLE)
@@ -47,19 +53,28 @@ def canaries(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     return made
 
 
-def _draw(axes: Axes, arms: Sequence[Arm], key: str) -> None:
-    for place, arm in enumerate(arms):
+def _pair(arm: Arm) -> dict[str, Ranking] | None:
+    """The strongest attack's numbers on ordinary members and on canaries, if there are any."""
+    planted, strongest = arm.report.primary.canaries, arm.strongest
+    if planted is None:
+        return None
+    return {"members": arm.attacks[strongest], "canaries": planted[strongest]}
+
+
+def _draw(
+    axes: Axes, arms: Sequence[Arm], pairs: Sequence[Mapping[str, Ranking]], key: str
+) -> None:
+    for place, (arm, pair) in enumerate(zip(arms, pairs, strict=True)):
         for side, (kind, look) in zip((-0.2, 0.2), _LOOK.items(), strict=True):
-            numbers = _of(arm)[kind]
-            value = numbers[key]
-            if value == NOT_SUPPORTED:
+            number: Number = getattr(pair[kind], key)
+            if number.value is None:
                 axes.text(place + side, 0, " not supported", ha="center", va="bottom", rotation=90)
                 continue
             axes.bar(
                 place + side,
-                value,
+                number.value,
                 0.38,
-                yerr=[[value - numbers[f"{key}_low"]], [numbers[f"{key}_high"] - value]],
+                yerr=bars([number])[1],
                 capsize=4,
                 edgecolor=COLOUR[arm.name],
                 **{"facecolor": COLOUR[arm.name], **look},
@@ -71,9 +86,5 @@ def _draw(axes: Axes, arms: Sequence[Arm], key: str) -> None:
     percent_axis(axes.yaxis)
 
 
-def _of(arm: Arm) -> Mapping[str, Mapping[str, Any]]:
-    return arm.canaries or {}
-
-
-def _supported(arm: Arm, key: str) -> bool:
-    return any(_of(arm)[kind][key] != NOT_SUPPORTED for kind in _LOOK)
+def _supported(pair: Mapping[str, Ranking], key: str) -> bool:
+    return any(getattr(numbers, key).value is not None for numbers in pair.values())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nonmember.metrics import risk
-from nonmember.metrics.rates import NOT_SUPPORTED
+from nonmember.metrics import measure
+from nonmember.metrics.report import ClassNumbers
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import COLOUR, MARKER, auc_rows, figure, said, title
+from nonmember.plots._style import COLOUR, MARKER, auc_rows, bars, figure, said, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,29 +18,27 @@ _OFFSET = {"undefended": -0.15, "defended": 0.15}
 _TITLE = "The classes whose members are found most easily"
 
 
-def class_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+def class_auc(arms: Sequence[Arm]) -> Figure:
     """AUC of each arm's strongest adaptive attack, on the samples of one class at a time.
 
     The classes with the highest AUC on either arm, worst first; an arm that does not support a
     class has no mark there.
     """
     tables = {arm.name: _classes(arm) for arm in arms}
-    worst = risk.worst_classes([row for rows in tables.values() for row in rows], 2 * _SHOWN)
-    labels = list(dict.fromkeys(row["label"] for row in worst))[:_SHOWN]
+    worst = measure.worst_classes([row for rows in tables.values() for row in rows], 2 * _SHOWN)
+    labels = list(dict.fromkeys(row.label for row in worst))[:_SHOWN]
     if not labels:
         return said("no class has enough members and non-members", _TITLE)
     made, axes = figure(2.6 + 0.45 * len(labels))
     auc_rows(axes, [_name(arms[0], label) for label in labels])
     for arm in arms:
-        rows = [tables[arm.name][label] for label in labels]
-        shown = [(y, row) for y, row in enumerate(rows) if row["auc"] != NOT_SUPPORTED]
+        numbers = [tables[arm.name][label].auc for label in labels]
+        places = [y for y, number in enumerate(numbers) if number.value is not None]
+        values, errors = bars(numbers)
         axes.errorbar(
-            [row["auc"] for _, row in shown],
-            [y + _OFFSET[arm.name] for y, _ in shown],
-            xerr=[
-                [row["auc"] - row["auc_low"] for _, row in shown],
-                [row["auc_high"] - row["auc"] for _, row in shown],
-            ],
+            values,
+            [y + _OFFSET[arm.name] for y in places],
+            xerr=errors,
             color=COLOUR[arm.name],
             marker=MARKER[arm.name],
             markersize=7,
@@ -48,7 +46,7 @@ def class_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
             elinewidth=1.8,
             capsize=3,
             label=f"{arm.label}: {arm.strongest}"
-            f" (AUC {100 * arm.attacks[arm.strongest]['auc']:.1f} % over all classes)",
+            f" (AUC {100 * arm.auc(arm.strongest):.1f} % over all classes)",
         )
     axes.set_xlabel(
         "AUC on the samples of one class (bars: 95 % interval of a class\n"
@@ -59,10 +57,10 @@ def class_auc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     return made
 
 
-def _classes(arm: Arm) -> list[risk.Row]:
+def _classes(arm: Arm) -> list[ClassNumbers]:
     labels = arm.view.labels
     classes = arm.view.logits.shape[1]
-    return risk.per_class(arm.scores[arm.strongest], arm.member, labels, classes)
+    return measure.class_numbers(arm.of(arm.strongest), arm.member, labels, classes)
 
 
 def _name(arm: Arm, label: int) -> str:

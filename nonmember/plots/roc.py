@@ -1,7 +1,7 @@
 """ROC curves on log–log axes, after Carlini et al. 2022, https://arxiv.org/abs/2112.03570.
 
 A curve is the highest TPR among the thresholds whose FPR is at most x, for x in steps of one
-non-member: the rate `metrics.tpr_at_fpr` reports. Differs from the common drawing where scores are
+non-member: the rate `rates.tpr_at_fpr` reports. Differs from the common drawing where scores are
 equal: there a straight line stands for guessing between them, here a step for not doing so.
 """
 
@@ -45,7 +45,7 @@ def band(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(fpr, low, high), each (k,): the 95 % interval of the TPR at each FPR of `curve`.
 
-    Point by point, as `metrics.tpr_at_fpr` gives it: it holds at each FPR, not along the whole
+    Point by point, as `rates.tpr_at_fpr` gives it: it holds at each FPR, not along the whole
     curve. FPRs of fewer than `min_false_positives` non-members are left out.
     """
     fpr, _ = curve(scores, member, points)
@@ -59,11 +59,11 @@ def roc_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     return [
         {"fpr": f"{x:.6g}", "tpr": f"{y:.6g}", "arm": arm.name, "attack": arm.strongest}
         for arm in arms
-        for x, y in zip(*curve(arm.scores[arm.strongest], arm.member), strict=True)
+        for x, y in zip(*curve(arm.of(arm.strongest), arm.member), strict=True)
     ]
 
 
-def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+def roc(arms: Sequence[Arm]) -> Figure:
     """Each arm under the strongest adaptive attack of either, with 95 % bands.
 
     The shaded left part has no bands: an FPR there is fewer than `min_false_positives` of the
@@ -73,11 +73,11 @@ def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     attacks = list(dict.fromkeys(arm.strongest for arm in arms))
     for arm in arms:
         for attack in sorted(attacks, key=lambda name: name != arm.strongest):
-            _draw_curve(axes, arm, attack, min_false_positives)
+            _draw_curve(axes, arm, attack)
     non_members = min(int((~arm.member).sum()) for arm in arms)
-    left = 1 / non_members
+    left, least = 1 / non_members, arms[0].min_false_positives
     axes.plot([left, 1], [left, 1], color="#555555", linestyle=":", label="guessing")
-    _shade(axes, left, min(min_false_positives / non_members, 1.0), min_false_positives)
+    _shade(axes, left, min(least / non_members, 1.0), least)
     axes.set(xscale="log", yscale="log", xlim=(left, 1), ylim=(left, 1.15))
     axes.set(xlabel="false positive rate: non-members taken for members")
     axes.set(ylabel="true positive rate: members found\n(bands: 95 % interval at each rate)")
@@ -88,10 +88,10 @@ def roc(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     return made
 
 
-def _draw_curve(axes: Axes, arm: Arm, attack: str, min_false_positives: int) -> None:
-    x, y = curve(arm.scores[attack], arm.member)
+def _draw_curve(axes: Axes, arm: Arm, attack: str) -> None:
+    x, y = curve(arm.of(attack), arm.member)
     strongest = attack == arm.strongest
-    fpr, low, high = band(arm.scores[attack], arm.member, min_false_positives)
+    fpr, low, high = band(arm.of(attack), arm.member, arm.min_false_positives)
     axes.fill_between(
         fpr,
         low,
@@ -109,7 +109,7 @@ def _draw_curve(axes: Axes, arm: Arm, attack: str, min_false_positives: int) -> 
         linestyle="-" if strongest else "--",
         linewidth=2.2 if strongest else 1.4,
         label=f"{arm.label}: {attack}{', its strongest' if strongest else ''}"
-        f" (AUC {100 * arm.attacks[attack]['auc']:.1f} %)",
+        f" (AUC {100 * arm.auc(attack):.1f} %)",
     )
 
 

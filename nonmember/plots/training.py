@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
+_SENTENCE = (
+    "Accuracy here is on the batches as they went by;\nthe tables have that of the finished model."
+)
+
+
+def training(arms: Sequence[Arm]) -> Figure:
     """Loss and accuracy on the training batches; the released model's test accuracy dashed.
 
     A loss is that of the arm's own objective: its course can be compared, its level cannot.
@@ -27,7 +32,7 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
         losses.plot(epochs, [row["loss"] for row in arm.curve], label=arm.label, **look)
         accuracies.plot(epochs, [row["accuracy"] for row in arm.curve], label=arm.label, **look)
         accuracies.axhline(
-            arm.audit["model"]["test_acc"],
+            arm.report.model.test_acc,
             color=colour,
             linestyle="--",
             label=f"{arm.name}: test accuracy at the end",
@@ -35,7 +40,11 @@ def training(arms: Sequence[Arm], min_false_positives: int) -> Figure:
     if all(row["loss"] > 0 for arm in arms for row in arm.curve):
         losses.set_yscale("log")
     losses.set(ylabel="training loss", title="Training loss (each arm's own objective)")
-    accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.04))
+    accuracies.set(
+        xlabel=f"epoch\n{_SENTENCE}",
+        ylabel="accuracy",
+        ylim=(0, 1.04),
+    )
     accuracies.set_title("Accuracy on the training batches")
     percent_axis(accuracies.yaxis)
     accuracies.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -32,10 +32,10 @@ _WIDE = 200  # features, from which on more than one flips a level
 
 class Noise(Query):
     class Options(Settings):
-        noise_levels: int = Field(10, ge=1, description="levels of noise, 1 … levels")
+        noise_levels: int = Field(10, ge=1, description="levels of noise, 1 to so many")
         noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
         noise_step: float = Field(
-            0.01, gt=0, description="deviation of level 1, unless features flip"
+            0.01, gt=0, description="standard deviation of level 1, unless features are all 0 or 1"
         )
 
     @property

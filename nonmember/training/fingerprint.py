@@ -2,116 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
-from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from nonmember import fingerprint
+from nonmember.task import Task
 from nonmember.training.build import build_defense
 
-if TYPE_CHECKING:
-    from nonmember.task import Task
-
-PACKAGES = ("nonmember", "stages")
 # What a training imports and none of whose lines can change a weight.
 PLUMBING = (
     "nonmember", "nonmember.files", "nonmember.registry", "nonmember.settings",
     "nonmember.datasets", "nonmember.datasets._base",
 )  # fmt: skip
-
-
-def _locate(module: str) -> Path | None:
-    """The file of a module, found without importing it; None for a name inside a module."""
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top) if top in PACKAGES else None
-    if spec is None or spec.origin is None:
-        return None
-    place = Path(spec.origin).parent.joinpath(*rest)
-    candidates = [place / "__init__.py"] + ([Path(f"{place}.py")] if rest else [])
-    return next((path for path in candidates if path.is_file()), None)
-
-
-@cache
-def _direct(path: Path) -> frozenset[str]:
-    """Names of project modules that a file imports, anywhere in it, but not only for types."""
-    found: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
-        for statement in branch.body
-        for node in ast.walk(statement)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            raise ValueError(f"{path}, line {node.lineno}: write the import with the full name")
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(name for name in found if name.split(".")[0] in PACKAGES)
-
-
-def imported(modules: Iterable[str]) -> dict[str, Path]:
-    """These modules and all project modules they import, however indirectly, with their files.
-
-    Parts found by name (a defense, a data set) are not imports; name them among `modules`.
-    """
-    todo, seen, paths = list(modules), set[str](), dict[str, Path]()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        path = _locate(name)
-        if path is None:
-            continue
-        paths[name] = path
-        todo.extend(_direct(path))
-        todo.append(name.rpartition(".")[0])
-    return paths
-
-
-@cache
-def _meaning(path: Path) -> str:
-    """The syntax tree of a file without comments, docstrings and descriptions of settings."""
-    return ast.dump(_Bare().visit(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-class _Bare(ast.NodeTransformer):
-    """Takes out what says something to people only."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """A string that stands alone, such as a docstring, does nothing."""
-        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """`Field(0.1, ge=0, description=…)` without the description."""
-        node.keywords = [k for k in node.keywords if k.arg != "description"]
-        return self.generic_visit(node)
-
-
-def of_code(modules: Iterable[str], without: Iterable[str] = ()) -> str:
-    """sha256 of what these modules and their imports do, leaving out those in `without`.
-
-    Comments, docstrings and descriptions of settings do not count.
-    """
-    found = imported(modules)
-    digest = hashlib.sha256()
-    for name in sorted(set(found) - set(without)):
-        digest.update(name.encode())
-        digest.update(_meaning(found[name]).encode())
-    return digest.hexdigest()
 
 
 def of_task(task: Task) -> str:
@@ -141,4 +45,4 @@ def _code(defense: str, model: str) -> str:
         f"nonmember.defenses.{defense}",
         f"nonmember.architectures.{model}",
     ]
-    return of_code(modules, without=PLUMBING)
+    return fingerprint.of_code(modules, without=PLUMBING)

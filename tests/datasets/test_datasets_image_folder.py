@@ -89,7 +89,8 @@ def test_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     image_folder(tmp_path)
     deep = np.full((4, 6), 40_000, np.uint16)
     Image.fromarray(deep).save(tmp_path / "bee" / "1.png")
-    fails(tmp_path, r"bee/1\.png: mode I;16, save it with 8 bits", False)
+    # Pillow 10 calls the mode I, later ones I;16.
+    fails(tmp_path, r"bee/1\.png: mode I(;16)?, save it with 8 bits", False)
 
 
 def test_one_class(tmp_path: Path) -> None:

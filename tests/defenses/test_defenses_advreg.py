@@ -20,7 +20,6 @@ TINY = {
     "advreg_warmup": 0.0, "advreg_classifier_steps": 1, "advreg_attack_steps": 3,
     "advreg_alpha": 50.0, "advreg_lr": 0.01,
 }  # fmt: skip
-NEUTRAL = {"advreg_alpha": 0.0}
 CLASSES = 3
 
 

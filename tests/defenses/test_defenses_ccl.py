@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from nonmember.defenses import CCL, Batch
 
-NEUTRAL = {"ccl_alpha": 1.0, "ccl_beta": 1.0}
 LABELS = torch.tensor([0, 2, 1])
 
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from nonmember.defenses import Batch, CenterLoss
 
-NEUTRAL = {"center_loss_lambda": 0.0}
 TINY = {"center_loss_lambda": 0.5}
 LABELS = torch.tensor([0, 2, 0, 0])
 

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from nonmember.defenses import Batch, ConfidencePenalty
 
-NEUTRAL = {"penalty_alpha": 0.0}
 LABELS = torch.tensor([0, 2, 1])
 
 

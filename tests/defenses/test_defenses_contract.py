@@ -1,7 +1,7 @@
 """What every defense promises, over the registry.
 
 The test module of a defense may hold `TINY`, settings under which its defense acts within two
-epochs on tiny data (the defaults otherwise), and `NEUTRAL`, settings that leave plain training.
+epochs on tiny data (the defaults otherwise).
 """
 
 from __future__ import annotations
@@ -54,12 +54,9 @@ def module_of(name: str) -> ModuleType | None:
     return module
 
 
-def settings(name: str, which: str = "TINY") -> dict[str, Any] | None:
+def settings(name: str) -> dict[str, Any]:
     """The defense as a recipe holds it, with the settings its test module gives."""
-    module = module_of(name)
-    if hasattr(module, which):
-        return {"name": name, **getattr(module, which)}
-    return {"name": name} if which == "TINY" else None
+    return {"name": name, **getattr(module_of(name), "TINY", {})}
 
 
 @pytest.fixture(scope="module")
@@ -216,15 +213,22 @@ def test_trains_vgg(name, large_images):
     assert_finite(result)
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if defenses.get(n).neutral is not None])
+def test_neutral_settings_are_plain_training(name, trained, table):
+    """The same weights, and the same answers."""
+    task = tiny.task(table, {"name": name, **defenses.get(name).neutral})
+    neutral, (none, plain) = train_with_required(task, table), trained("none")
+    for key, value in neutral.weights.items():
+        torch.testing.assert_close(value, plain.weights[key], rtol=1e-4, atol=1e-6)
+    found, wanted = released(task, neutral, table), released(none, plain, table)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_neutral_settings_are_plain_training_and_others_are_not(name, trained, table):
-    neutral = settings(name, "NEUTRAL")
-    if neutral is None:
-        pytest.skip("its test module gives no neutral settings")
-    plain = trained("none")[1].weights
-    for key, value in train_with_required(tiny.task(table, neutral), table).weights.items():
-        torch.testing.assert_close(value, plain[key], rtol=1e-4, atol=1e-6)
-    moved = trained(name)[1].weights
+def test_other_settings_are_not_plain_training(name, trained):
+    if defenses.get(name).changes in ("", "released predictor"):
+        pytest.skip("the training is plain, as it says")
+    moved, plain = trained(name)[1].weights, trained("none")[1].weights
     assert any(not torch.allclose(moved[key], plain[key], rtol=1e-3) for key in plain)
 
 
@@ -292,4 +296,6 @@ def test_a_defense_says_what_it_changes_and_where_it_is_from(name):
     assert parts
     assert parts <= CHANGES
     assert cls.paper
+    assert cls.limits
+    assert cls.try_first.endswith(".")
     assert inspect.getmodule(cls).__doc__

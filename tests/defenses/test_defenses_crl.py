@@ -13,11 +13,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from nonmember.defenses import CRL, Batch
-from nonmember.defenses.crl import cross_entropy_floor, shrink
+from nonmember.defenses.crl import START, cross_entropy_floor, first_level, shrink
 from nonmember.training.train import train
 
 TINY = {"alpha_rce": 1.09, "alpha_rcl": 0.05}
-NEUTRAL = {"alpha_rce": 0.0, "tau_rce": 0.0, "lambda_rcl": 0.0}
 CLASSES, WIDTH = 3, 4
 ODD, EVEN = 1, 2
 # Thresholds that put the mean loss of `batch` below (odd epochs relax) or above.
@@ -137,7 +136,7 @@ def test_value_and_gradients_are_those_of_algorithm_1(epoch, thresholds, variant
 
 def test_the_cases_lie_on_both_sides_of_the_thresholds():
     b = batch()
-    ce = F.cross_entropy(shrink(b.logits, 0.1), b.labels).item()
+    ce = F.cross_entropy(shrink(b.logits, CRL().options.tau_rce), b.labels).item()
     assert STRICT["alpha_rce"] < ce < RELAXED["alpha_rce"]
     relaxed, strict = (CRL(**t).loss(b).item() for t in (RELAXED, STRICT))
     assert relaxed != pytest.approx(strict, rel=1e-3)
@@ -157,7 +156,8 @@ def test_without_a_stop_gradient_the_relaxed_step_raises_the_true_class_logit():
     grads = []
     for stop in (True, False):
         logits = torch.tensor([[3.0, 0.0, 0.0]], requires_grad=True)
-        crl = CRL(alpha_rce=1.0, tau_rce=0.0, lambda_rcl=0.0, crl_stop_gradient=stop)
+        keys = {"tau_rce": 0.0, "lambda_rcl": 0.0, "crl_py_max": 1.0, "crl_stop_gradient": stop}
+        crl = CRL(alpha_rce=1.0, **keys)
         crl.loss(Batch(logits, labels, epoch=ODD)).backward()
         grads.append(logits.grad[0, 0].item())
     assert grads[0] == pytest.approx(0.0, abs=1e-6)  # the soft label is the prediction itself
@@ -165,7 +165,7 @@ def test_without_a_stop_gradient_the_relaxed_step_raises_the_true_class_logit():
 
 
 def test_lambda_zero_has_no_centres_and_needs_no_features():
-    crl = CRL(lambda_rcl=0.0)
+    crl = CRL(alpha_rce=1.0, lambda_rcl=0.0)
     assert crl.make_parts(CLASSES, WIDTH) is None
     b = batch(EVEN)
     expected, _ = hand_batch(crl, b)
@@ -334,3 +334,33 @@ def test_without_centres_their_threshold_does_not_matter() -> None:
     """ImpRelaxLoss, lambda_rcl = 0, has no centre loss to be above or below it."""
     assert CRL(alpha_rce=1.0, alpha_rcl=9.0, lambda_rcl=0.0).check(10) == []
     assert len(CRL(alpha_rce=1.0, alpha_rcl=9.0).check(10)) == 1
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 30, 100])
+def test_without_a_level_the_rule_gives_one_that_training_can_reach(classes: int) -> None:
+    level = first_level(classes)
+    assert level == pytest.approx(START * math.log(classes), abs=0.005)
+    assert CRL().check(classes) == []
+    assert CRL().settle(classes).alpha_rce == level
+    assert CRL(alpha_rce=0.4).settle(classes).alpha_rce == 0.4
+
+
+@pytest.mark.parametrize("epoch", [ODD, EVEN])
+@pytest.mark.parametrize("way", ["loss", "traced_loss"])
+def test_a_loop_of_ones_own_gets_the_level_from_the_logits(epoch: int, way: str) -> None:
+    """Answers so sure that their loss, 0.01 nats, lies below the level."""
+    drawn = batch(epoch)
+    logits = 20 * F.one_hot(drawn.labels, CLASSES).double()
+    b = Batch(logits, drawn.labels, drawn.features, epoch, drawn.parts)
+    rule, number, lower = (
+        getattr(CRL(alpha_rce=alpha), way)(b).item()
+        for alpha in (None, first_level(CLASSES), 0.001)
+    )
+    assert rule == number != lower
+
+
+def test_a_level_out_of_bounds_is_told_where_to_start() -> None:
+    (problem,) = CRL(alpha_rce=9.0).check(10)
+    assert problem.endswith("found 9.0; start at 0.23 (0.1 · log C) and go up")
+    (problem,) = CRL(tau_rce=0.5).check(10)
+    assert problem.endswith("log(10) = 2.3, found null, which is 0.23")

@@ -14,7 +14,6 @@ from nonmember.training.build import build_defense, build_model
 from nonmember.training.store import Store
 from nonmember.training.train import train
 
-NEUTRAL = {"distill_alpha": 0.0}
 LABELS = torch.tensor([0, 2, 1])
 
 

@@ -18,8 +18,6 @@ from nonmember.training.train import train, train_with_required
 
 pytest.importorskip("opacus")
 
-NEUTRAL = {"dp_noise": 0.0, "dp_clip": 1e6, "dp_sampling": "shuffle"}
-
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
@@ -85,7 +83,7 @@ def test_a_target_epsilon_is_met_and_more_noise_buys_less(table):
 
 
 def test_without_noise_there_is_no_epsilon_and_shuffled_batches_say_if(table):
-    neutral = train(tiny.task(table, {"name": "dp_sgd", **NEUTRAL}), table).facts
+    neutral = train(tiny.task(table, {"name": "dp_sgd", **DPSGD.neutral}), table).facts
     assert set(neutral) == {"noise_multiplier", "delta"}
     keys = {"dp_noise": 1.0, "dp_sampling": "shuffle"}
     assert "epsilon_if_poisson" in train(tiny.task(table, {"name": "dp_sgd", **keys}), table).facts

@@ -11,8 +11,6 @@ from nonmember.architectures import architectures
 from nonmember.defenses import Dropout
 from nonmember.features import FeatureReader, last_linear
 
-NEUTRAL = {"dropout_p": 0.0}
-
 
 def model() -> nn.Module:
     torch.manual_seed(0)

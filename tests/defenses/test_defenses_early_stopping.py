@@ -14,7 +14,6 @@ from nonmember.defenses.early_stopping import at_epoch
 from nonmember.task import Task
 from nonmember.training.train import Trained, restore, train
 
-NEUTRAL = {"stop_epoch": 0}
 TINY = {"stop_epoch": 0, "stop_validation": 0.25}
 
 

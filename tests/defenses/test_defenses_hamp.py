@@ -14,8 +14,6 @@ from nonmember.defenses.hamp import label_entropy, random_inputs, top_probabilit
 from nonmember.training.build import build_defense
 from nonmember.training.train import train_with_required
 
-NEUTRAL = {"hamp_gamma": 0.0, "hamp_alpha": 0.0}
-
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
 @pytest.mark.parametrize("gamma", [0.0, 0.05, 0.5, 0.8, 0.99])
@@ -47,7 +45,7 @@ def test_the_loss_is_kl_minus_weighted_entropy(alpha, published):
 
 def test_gamma_zero_is_cross_entropy():
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
-    found = HAMP(**NEUTRAL).loss(Batch(logits, labels))
+    found = HAMP(**HAMP.neutral).loss(Batch(logits, labels))
     assert found == F.cross_entropy(logits, labels)
 
 

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from nonmember.training.train import train
 
-NEUTRAL = {"l1_lambda": 0.0}
 TINY = {"l1_lambda": 0.01}
 
 

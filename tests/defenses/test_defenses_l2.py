@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from nonmember.training.train import train
 
-NEUTRAL = {"l2_lambda": 0.0}
 TINY = {"l2_lambda": 0.05}
 
 

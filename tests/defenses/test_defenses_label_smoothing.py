@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from nonmember.defenses import Batch, LabelSmoothing
 
-NEUTRAL = {"smoothing_alpha": 0.0}
 LABELS = torch.tensor([0, 2, 1])
 
 

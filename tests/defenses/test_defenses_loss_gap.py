@@ -13,7 +13,6 @@ from nonmember.defenses import Batch, LossGap
 from nonmember.training.train import restore, train_with_required
 
 TINY = {"gap_lambda": 0.5}
-NEUTRAL = {"gap_lambda": 0.0}
 
 
 def batches(epoch: int = 1) -> tuple[Batch, Batch]:

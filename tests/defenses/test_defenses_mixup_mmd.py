@@ -15,7 +15,6 @@ from nonmember.defenses.mixup_mmd import mmd2, mmd2_by_class
 from nonmember.training.train import train_with_required
 
 TINY = {"mmd_min_gap": 0.0}
-NEUTRAL = {"mixup_alpha": 0.0, "mmd_lambda": 0.0}
 
 
 def samples(n: int, seed: int) -> torch.Tensor:

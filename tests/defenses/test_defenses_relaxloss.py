@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from nonmember.defenses import Batch, RelaxLoss
 
 TINY = {"relax_alpha": 1.09}
-NEUTRAL = {"relax_alpha": 0.0}
 LABELS = [0, 1, 2, 1, 0]
 LOGITS = [
     [2.0, 0.1, -1.0], [0.3, 2.5, 0.0], [0.5, -0.2, 1.9], [1.0, 0.9, 0.2], [2.2, 0.0, 0.7],

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from nonmember.training.train import train
 
-NEUTRAL = {"sam_rho": 0.0}
 RESNET = {"name": "resnet20"}
 
 

@@ -6,7 +6,6 @@ from test_defenses_sam import assert_one_step
 
 from nonmember.training.train import train
 
-NEUTRAL = {"sharp_lam": 0.0}
 TINY = {"sharp_rho": 0.1}
 
 

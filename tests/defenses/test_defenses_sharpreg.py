@@ -9,7 +9,6 @@ from test_defenses_sam import assert_one_step
 from nonmember.defenses import SharpReg
 from nonmember.training.train import train
 
-NEUTRAL = {"sharpreg_lam": 0.0, "sharpreg_gamma": 0.0}
 TINY = {"sharpreg_rho": 0.1}
 
 

@@ -9,7 +9,6 @@ import torch
 from nonmember.data.prepared import Prepared
 from nonmember.training.train import Trained, train
 
-NEUTRAL = {"swa_start": 1.0}
 TINY = {"swa_start": 0.0}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nonmember.training import fingerprint
+from nonmember import fingerprint
 
 MAIN = '''"""What it is for."""
 from __future__ import annotations
@@ -28,6 +28,13 @@ def double(x: float) -> float:
 
 class Empty:
     """Nothing but words."""
+
+class Part:
+    try_first = "Something."
+    base_key = "none"
+
+def local():
+    limits = 3
 '''
 Project = Callable[..., Path]
 
@@ -99,6 +106,7 @@ def test_relative_imports_are_refused(toy: Project) -> None:
         (', description="rate"', ', description="the rate"'),
         (', description="rate"', ""),
         ("\n\n", "\n\n\n\n"),
+        ('"Something."', 'f"Something {1 + 1} else."'),
     ],
 )
 def test_words_do_not_count(toy: Project, before: str, after: str) -> None:
@@ -110,7 +118,14 @@ def test_words_do_not_count(toy: Project, before: str, after: str) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("2 * x", "3 * x"), ("Field(0.1", "Field(0.2"), ("ge=0", "gt=0"), ("double", "twice")],
+    [
+        ("2 * x", "3 * x"),
+        ("Field(0.1", "Field(0.2"),
+        ("ge=0", "gt=0"),
+        ("double", "twice"),
+        ('base_key = "none"', 'base_key = "x"'),
+        ("limits = 3", "limits = 4"),
+    ],
 )
 def test_code_counts(toy: Project, before: str, after: str) -> None:
     first = fingerprint.of_code(["toy.main"])

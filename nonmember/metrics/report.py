@@ -1,0 +1,271 @@
+"""What an audit found: one frozen, typed object an arm, which tables and pictures read.
+
+Rates are fractions, losses in nats, numbers rounded to 6 digits. A number that the samples do not
+support is null, with the reason beside it. `nonmember schema` prints the JSON schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nonmember import files
+from nonmember.metrics.intervals import Interval
+from nonmember.metrics.stamp import Stamp
+
+SCHEMA = 1
+Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first
+
+
+class Frozen(BaseModel):
+    """Checked when it is made or read, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Number(Frozen):
+    """An estimate with its 95 % interval; None in all places, and `why`, without support.
+
+    sd: standard deviation over the splits, where the estimate is a mean over several.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    why: str | None = None
+    sd: float | None = None
+
+    @classmethod
+    def of(cls, interval: Interval | None, why: str | None = None) -> Number:
+        """Rounded to 6 digits; `why` is kept where there is no value."""
+        if interval is None or interval.value is None:
+            return cls(value=None, why=why or "not measured")
+        value, low, high = (None if v is None else round(float(v), 6) for v in interval)
+        return cls(value=value, low=low, high=high)
+
+
+class Ranking(Frozen):
+    """What needs no threshold: AUC, and TPR at FPRs of 1, 0.1 and 0.01 %."""
+
+    auc: Number
+    tpr_at_1_fpr: Number
+    tpr_at_01_fpr: Number
+    tpr_at_001_fpr: Number
+
+
+class AttackNumbers(Ranking):
+    """One attack on the target.
+
+    balanced_accuracy, advantage (TPR − FPR): at a threshold fitted on the attacker's own models;
+    class_advantage: at one a class.
+    """
+
+    balanced_accuracy: Number
+    advantage: Number
+    class_advantage: Number
+    members: int
+    non_members: int
+
+    @property
+    def higher_advantage(self) -> float | None:
+        """The larger of the two advantages; None where neither is supported."""
+        values = (self.advantage.value, self.class_advantage.value)
+        return max((value for value in values if value is not None), default=None)
+
+
+class Attacker(Frozen):
+    """What one kind of attacker found, attack by attack; `canaries` where any were planted."""
+
+    attacks: dict[str, AttackNumbers]
+    canaries: dict[str, Ranking] | None = None
+
+    @property
+    def strongest(self) -> str:
+        """The attack with the highest AUC, the first of ties."""
+        return max(self.attacks, key=lambda name: auc_of(self.attacks[name]))
+
+    @property
+    def highest_advantage(self) -> float | None:
+        """The highest advantage of any attack, at one threshold or at one a class."""
+        found = (numbers.higher_advantage for numbers in self.attacks.values())
+        return max((value for value in found if value is not None), default=None)
+
+
+class Behaviour(Frozen):
+    """The released answers on members (train) and non-members (test).
+
+    Losses: cross-entropy, nats. brier: multi-class Brier score, 0 to 2. ece: expected calibration
+    error of the predicted class's probability in 15 equal bins. balanced_test_acc: mean over the
+    classes of their test accuracy.
+    """
+
+    train_acc: float
+    test_acc: float
+    gap: float
+    balanced_test_acc: float
+    train_loss_mean: float
+    train_loss_var: float
+    test_loss_mean: float
+    test_loss_var: float
+    train_brier: float
+    test_brier: float
+    train_ece: float
+    test_ece: float
+    members: int
+    non_members: int
+
+
+class Leak(Frozen):
+    """Whether the reference set has leaked: the AUC between it and the non-members (PAST, Fig. 8).
+
+    0.5: the target treats it like any non-member. acc: accuracy on it.
+    """
+
+    auc: Number
+    acc: float
+    samples: int
+
+
+class EpsilonBound(Frozen):
+    """With this confidence training was not (epsilon, delta)-private for less than `epsilon`."""
+
+    epsilon: float
+    attack: str
+    direction: Literal["accuse", "clear"]
+    threshold: float | None
+    confidence: float
+    delta: float
+
+
+class ClassNumbers(Frozen):
+    """One class's samples alone."""
+
+    label: int
+    auc: Number
+    members: int
+    non_members: int
+
+
+class RiskBin(Frozen):
+    """Stated against true: of the samples with a risk in [low, high) what share are members.
+
+    share: if members were half of all.
+    """
+
+    low: float
+    high: float
+    risk: float
+    share: Number
+    members: int
+    non_members: int
+
+
+class Place(NamedTuple):
+    """Where in a report a number stands: whose attack."""
+
+    kind: Kind
+    attack: str
+
+
+class AuditReport(Frozen):
+    """One arm's audit.
+
+    defense_facts: what the defense says of its own training, such as DP-SGD's epsilon.
+    classes: attack of the primary attacker -> its ten worst classes.
+    duplicates: evaluated non-members that are exact copies of a member.
+    """
+
+    schema_version: Literal[1] = 1
+    stamp: Stamp
+    arm: str
+    defense: str
+    model: Behaviour
+    defense_facts: dict[str, float]
+    attackers: dict[Kind, Attacker]
+    reference_leak: Leak | None
+    duplicates: int
+    epsilon: EpsilonBound
+    epsilon_canaries: EpsilonBound | None
+    classes: dict[str, list[ClassNumbers]]
+    reliability: list[RiskBin]
+
+    @classmethod
+    def read(cls, path: str | Path) -> AuditReport:
+        """What `write` wrote; ValueError naming the file if it is no report of this version."""
+        value = files.read_json(path)
+        version = value.get("schema_version") if isinstance(value, dict) else None
+        if version != SCHEMA:
+            raise ValueError(
+                f"{path}: an audit report of schema {SCHEMA} is needed, found {version}; "
+                "run `dvc repro`"
+            )
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(f"{path}: no whole audit report ({error})") from error
+
+    def write(self, path: str | Path) -> None:
+        """As JSON, whole or not at all."""
+        files.write_json(path, self.model_dump(mode="json", exclude_defaults=False))
+
+    @property
+    def label(self) -> str:
+        """The arm in a table or legend, such as `defended (crl)`."""
+        return self.arm if self.arm == "undefended" else f"{self.arm} ({self.defense})"
+
+    @property
+    def primary_kind(self) -> Kind:
+        """The attacker who knows most."""
+        return next(iter(self.kinds()))
+
+    @property
+    def primary(self) -> Attacker:
+        """The numbers of the attacker who knows most: the headline."""
+        return self.attackers[self.primary_kind]
+
+    def kinds(self) -> Iterator[Kind]:
+        """The kinds of attacker there are, who knows most first."""
+        order: tuple[Kind, ...] = ("adaptive", "non_adaptive", "partial")
+        return (kind for kind in order if kind in self.attackers)
+
+    def places(self) -> Iterator[tuple[Place, AttackNumbers]]:
+        """Every attack of every attacker."""
+        for kind in self.kinds():
+            for name, numbers in self.attackers[kind].attacks.items():
+                yield Place(kind, name), numbers
+
+    def highest(self, number: Callable[[AttackNumbers], Number]) -> tuple[Place, Number] | None:
+        """The largest of one number over all attacks and attackers; None if none supports it.
+
+        An adaptive attacker may well do what a non-adaptive one does. Of ties the first.
+        """
+        found = [(place, number(numbers)) for place, numbers in self.places()]
+        known = [(place, value) for place, value in found if value.value is not None]
+        return max(known, key=lambda pair: pair[1].value or 0.0, default=None)
+
+    @property
+    def strongest(self) -> tuple[Place, Number]:
+        """Whose attack has the highest AUC, and that AUC."""
+        found = self.highest(lambda numbers: numbers.auc)
+        if found is None:
+            raise ValueError("the report holds no attack with an AUC")
+        return found
+
+    @property
+    def highest_advantage(self) -> float:
+        """The highest advantage of any attack and attacker."""
+        found = [attacker.highest_advantage for attacker in self.attackers.values()]
+        known = [value for value in found if value is not None]
+        if not known:
+            raise ValueError("the report holds no advantage")
+        return max(known)
+
+
+def auc_of(numbers: Ranking) -> float:
+    """The AUC, which is always there for an attack that was scored."""
+    if numbers.auc.value is None:
+        raise ValueError(f"an attack without an AUC: {numbers.auc.why}")
+    return numbers.auc.value

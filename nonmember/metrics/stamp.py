@@ -1,0 +1,78 @@
+"""What numbers are of: data, sizes, settings, versions, code; no clock, so equal runs are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Origin(BaseModel):
+    """The part of a stamp that is known before anything trains.
+
+    data, sha256: name and content of the prepared data, n records in `classes` classes, `groups`
+    of records that belong together (None: each is its own). members, non_members: the target's.
+    settings: active keys of params.yaml that differ from their defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    sha256: str
+    n: int
+    classes: int
+    groups: int | None = None
+    members: int
+    non_members: int
+    seed: int
+    settings: dict[str, Any]
+
+    def line(self) -> str:
+        """The origin in a line, its settings left out."""
+        return (
+            f"data {self.data} ({self.sha256[:8]}), {self.n} records, {self.classes} classes · "
+            f"{self.members} members, {self.non_members} non-members · seed {self.seed}"
+        )
+
+    def changed(self) -> str:
+        """The settings that differ from the defaults, in a line."""
+        shown = ", ".join(f"{key} {_short(value)}" for key, value in self.settings.items())
+        return f"settings that differ from the defaults: {shown or 'none'}"
+
+
+class Stamp(Origin):
+    """An origin, and what made the numbers of it.
+
+    versions: of nonmember, torch and numpy. model: the target's fingerprint, which covers its
+    training's code. code: that of the attacks and metrics.
+    """
+
+    versions: dict[str, str]
+    model: str
+    code: str
+
+    def line(self) -> str:
+        """All but the settings, in a line: it stands under tables and in a corner of pictures."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{super().line()} · {versions} · model {self.model[:8]}, code {self.code[:8]}"
+
+    def short(self) -> str:
+        """For the corner of a picture of both arms."""
+        version = self.versions.get("nonmember", "")
+        return f"{Origin.line(self)} · nonmember {version}, code {self.code[:8]}"
+
+    def problems(self, present: Origin) -> list[str]:
+        """In what the present data and settings differ from those of these numbers."""
+        own, now = self.model_dump(include=set(Origin.model_fields)), present.model_dump()
+        mine, theirs = own.pop("settings"), now.pop("settings")
+        return [
+            f"{key} was {_short(values.get(key, '–'))}, is {_short(others.get(key, '–'))}"
+            for values, others in ((own, now), (mine, theirs))
+            for key in {**values, **others}
+            if values.get(key) != others.get(key)
+        ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
