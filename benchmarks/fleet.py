@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from nonmember.compute import ComputeOptions
 from nonmember.data import prepared
+from nonmember.data.kinds import BINARY, IMAGE
 from nonmember.datasets import Arrays
 from nonmember.task import Task, TrainOptions
 from nonmember.training import fleet
@@ -50,6 +51,7 @@ def make_data(shape: tuple[int, ...], n: int, folder: str) -> prepared.Prepared:
         rng.integers(0, high, (n, *shape), dtype=np.uint8),
         np.arange(n) % 10,
         [str(c) for c in range(10)],
+        kind=BINARY if len(shape) == 1 else IMAGE,
     )
     prepared.save(arrays, "random", folder)
     return prepared.load(folder)
@@ -62,7 +64,7 @@ def plain(task: Task, data: prepared.Prepared) -> None:
     loader = DataLoader(
         TensorDataset(data.normalise(raw), labels), batch_size=task.train.batch_size, shuffle=True
     )
-    model = build_model(task, data.shape, data.classes)
+    model = build_model(task, data.outline)
     options = task.train
     optimizer = torch.optim.SGD(
         model.parameters(), options.lr_at(0), options.momentum, weight_decay=options.weight_decay

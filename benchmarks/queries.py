@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from nonmember.data import prepared
+from nonmember.data.kinds import IMAGE
 from nonmember.data.splits import Rows
 from nonmember.datasets import Arrays
-from nonmember.extraction import signals
 from nonmember.extraction.released import Released
 from nonmember.queries import queries
 from nonmember.queries.shifts import QUERIES
@@ -40,7 +40,7 @@ def make(folder: Path) -> Released:
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(IMAGES, 3, 32, 32)).astype(np.uint8)
     names = [str(number) for number in range(CLASSES)]
-    arrays = Arrays(images, LABELS, names, [0.5] * 3, [0.25] * 3)
+    arrays = Arrays(images, LABELS, names, [0.5] * 3, [0.25] * 3, kind=IMAGE)
     prepared.save(arrays, "random", folder)
     data = prepared.load(folder)
     options = TrainOptions(epochs=1).model_dump(mode="json")
@@ -65,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         released = make(Path(name))
     query = queries.get("shifts")()
-    inputs = signals.prepared(released.data.normalise, released.data.take(ROWS)[0])
+    inputs = released.data.normalise(released.data.take(ROWS)[0])
     batches = inputs.split(released.batch_size)
 
     @torch.inference_mode()

@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from nonmember import compute
 from nonmember.architectures import architectures
 from nonmember.compute import ComputeOptions
+from nonmember.data.kinds import IMAGE, TABLE, Outline
+from nonmember.data.prepared import Normalise
 from nonmember.extraction import signals
 
 ROUNDS = 7
@@ -64,6 +66,11 @@ def seconds(task: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def laid_out(x: Tensor) -> Tensor:
+    """Inputs as the stages feed them: images with channels last."""
+    return Normalise((0.0,), (1.0,), IMAGE if x.dim() == 4 else TABLE).laid_out(x)
+
+
 def floor(model: nn.Module, x: Tensor, signal: str) -> float:
     """Seconds a sample that its linear and convolution layers take alone, in batches of 64."""
     uses: list[tuple[nn.Module, Tensor]] = []
@@ -73,7 +80,7 @@ def floor(model: nn.Module, x: Tensor, signal: str) -> float:
         for layer in layers
     ]
     with torch.no_grad():
-        model(signals.prepared(lambda raw: raw, x[:64]))
+        model(laid_out(x[:64]))
     for hook in hooks:
         hook.remove()
     return sum(_alone(*use, signal) for use in uses) / len(x[:64])
@@ -97,7 +104,8 @@ def make(number: int) -> tuple[nn.Module, Tensor, Tensor]:
     """Model, inputs and labels of a task."""
     _, name, options, shape, classes, samples, _ = TASKS[number]
     torch.manual_seed(0)
-    model = architectures.get(name)(**options).build(shape, classes).eval()
+    outline = Outline(samples, classes, shape, IMAGE if len(shape) == 3 else TABLE)
+    model = architectures.get(name)(**options).build(outline).eval()
     return model, torch.randn(samples, *shape), torch.randint(classes, (samples,))
 
 
@@ -108,7 +116,7 @@ def batched(number: int) -> float:
     names = [f"{TASKS[number][0]}_l1", f"{TASKS[number][0]}_l2"]
 
     def once() -> object:
-        return signals.compute(model, x, labels, names, normalise=lambda raw: raw)
+        return signals.compute(model, x, labels, names, normalise=laid_out)
 
     times: list[float] = []
     with compute.one_thread():

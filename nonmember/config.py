@@ -92,7 +92,8 @@ class _Checker:
         chosen = self._attacks()
         attacker = self._attacker()
         setup = Setup(
-            dataset=dataset.get("name"),
+            dataset=dataset or None,
+            tokens=self._written("dataset").get("tokens") is True,
             outline=self._outline(dataset) if dataset else None,
             split=fixed["split"],
             train=fixed["train"],
@@ -190,13 +191,17 @@ class _Checker:
 
     def _attacker(self) -> AttackerOptions | None:
         """What the attacker knows: the keys of `attacks` that belong to no attack."""
-        values = self.values.get("attacks")
-        own = {k: v for k, v in (values if isinstance(values, dict) else {}).items()
-               if k in AttackerOptions.model_fields}  # fmt: skip
+        written = self._written("attacks")
+        own = {key: value for key, value in written.items() if key in AttackerOptions.model_fields}
         options: AttackerOptions | None = check_fixed(
             "attacks", own, AttackerOptions, self.problems
         )
         return options
+
+    def _written(self, section: str) -> dict[str, Any]:
+        """A section as it stands in the file, {} if it is none."""
+        values = self.values.get(section)
+        return values if isinstance(values, dict) else {}
 
     def _outline(self, dataset: dict[str, Any]) -> Outline | None:
         """The size of the data; None, with `problems` extended, if it cannot be read."""

@@ -114,7 +114,7 @@ class Lab:
                 continue
             small = {key: value for key, value in SMALL.items() if key in cls.Options.model_fields}
             asked = cls(**small).queries()
-            if not any(queries.get(q)(**o).check(self.data.shape) for q, o in asked.items()):
+            if not any(queries.get(q)(**o).check(self.data.outline) for q, o in asked.items()):
                 chosen[name] = small
         return chosen
 

@@ -29,11 +29,13 @@ from nonmember.task import TrainOptions
 class Setup:
     """The active settings of params.yaml; None stands for what has problems of its own.
 
-    dataset, defense_name: as params.yaml calls them. outline: of the data, which was looked at.
+    dataset: with `name`. tokens: what the file says of `dataset.tokens`, read or not. outline: of
+        the data, which was looked at. defense_name: as params.yaml calls it.
     attacks: name -> attack, those without problems of their own.
     """
 
-    dataset: str | None
+    dataset: Mapping[str, Any] | None
+    tokens: bool | None
     outline: Outline | None
     split: SplitOptions | None
     train: TrainOptions | None
@@ -134,21 +136,31 @@ def random_halves_come_in_pairs(shadows: ShadowOptions) -> list[str]:
     ]
 
 
-def model_takes_the_shape(model: Architecture, outline: Outline) -> list[str]:
+def model_takes_the_data(model: Architecture, outline: Outline) -> list[str]:
     """Nets of convolutions need images, and large enough ones."""
-    return _complaint(lambda: model.check(outline.shape))
+    return _complaint(lambda: model.check(outline))
 
 
-def crops_need_images(train: TrainOptions, outline: Outline, dataset: str) -> list[str]:
+def crops_need_images(train: TrainOptions, outline: Outline) -> list[str]:
     """A table cannot be cropped and flipped."""
-    if train.augment != "crop_flip" or len(outline.shape) == 3:
+    if train.augment != "crop_flip" or outline.kind.is_image:
         return []
-    return [f"train.augment: crop_flip needs images, '{dataset}' is a table; use none"]
+    return [f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"]
 
 
-def defense_takes_the_classes(defense: Defense, outline: Outline) -> list[str]:
-    """Some thresholds depend on how many classes there are."""
-    return defense.check(outline.classes)
+def tokens_are_read_by_the_source(dataset: Mapping[str, Any], tokens: bool) -> list[str]:
+    """Data that are said to be token ids come from a source that has the key."""
+    if not tokens or "tokens" in dataset:
+        return []
+    return [
+        "dataset.tokens: token ids are read from npz alone, found dataset.name "
+        f"{dataset['name']}; set it to false"
+    ]
+
+
+def defense_takes_the_data(defense: Defense, outline: Outline) -> list[str]:
+    """Some thresholds depend on how many classes there are, some steps on numbers as inputs."""
+    return defense.check(outline.classes) + defense.check_kind(outline.kind)
 
 
 def defense_takes_the_training(defense: Defense, train: TrainOptions, members: int) -> list[str]:
@@ -166,12 +178,22 @@ def inference_set_is_there(defense: Defense, defense_name: str, split: SplitOpti
     ]
 
 
-def queries_take_the_shape(attacks: Mapping[str, Attack], outline: Outline) -> list[str]:
+def queries_take_the_data(attacks: Mapping[str, Attack], outline: Outline) -> list[str]:
     """Shifts and rotations need images."""
     return [
         line
         for query, options in asked_queries(attacks).items()
-        for line in queries.get(query)(**options).check(outline.shape)
+        for line in queries.get(query)(**options).check(outline)
+    ]
+
+
+def attacks_find_their_signals(attacks: Mapping[str, Attack], outline: Outline) -> list[str]:
+    """There is no gradient at inputs that are no numbers."""
+    return [
+        f"attacks.names: {name} needs the gradient at the input, which {outline.kind.word} do not "
+        f"have; use {signal.replace('_x_', '_w_')}"
+        for name, attack in attacks.items()
+        for signal in sorted(set(attack.needs) & set(outline.kind.missing_signals))
     ]
 
 
@@ -206,11 +228,13 @@ RULES: tuple[Callable[..., list[str]], ...] = (
     split_fits_the_data,
     shadows_train_on_as_much_as_the_target,
     random_halves_come_in_pairs,
-    model_takes_the_shape,
+    model_takes_the_data,
     crops_need_images,
-    defense_takes_the_classes,
+    tokens_are_read_by_the_source,
+    defense_takes_the_data,
     defense_takes_the_training,
     inference_set_is_there,
-    queries_take_the_shape,
+    queries_take_the_data,
+    attacks_find_their_signals,
     halves_are_not_empty,
 )

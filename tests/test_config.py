@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import yaml
 from project import ROOT, TINY
 
@@ -186,7 +187,7 @@ def test_a_split_larger_than_the_data(make: Make) -> None:
 def test_images_only(make: Make) -> None:
     table = {"name": "shoppers", "n": 1200, "path": "data/raw"}
     assert problems(make, dataset=table, **{"train.augment": "crop_flip"}) == [
-        "train.augment: crop_flip needs images, 'shoppers' is a table; use none"
+        "train.augment: crop_flip needs images, the data are tables of zeros and ones; use none"
     ]
     [line] = problems(make, dataset=table, model={"name": "resnet20"})
     assert "resnet20 needs images" in line
@@ -499,7 +500,61 @@ def test_queries_that_do_not_fit_the_data(make: Make, kind: str) -> None:
         "attacks.augmentation_kind": kind,
     }
     assert problems(make, **changes) == [
-        f"attacks.augmentation_kind: {kind} needs images (channels, height, width), got inputs of "
-        "shape (600,); take augmentation out of attacks.names",
+        f"attacks.augmentation_kind: {kind} needs images, the data are tables of zeros and ones; "
+        "take augmentation out of attacks.names",
     ]
     make(**changes | {"attacks.names": ["merlin"], "attacks.noise_levels": 600})
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> dict[str, Any]:
+    """Changes that make the content one for a few texts."""
+    arrays = tiny.tokens()
+    np.savez(tmp_path / "texts.npz", x=arrays.inputs, y=arrays.labels)
+    return {
+        "dataset": {"name": "npz", "path": str(tmp_path / "texts.npz"), "tokens": True},
+        "model": {"name": "embedding_bag"},
+        "split.size": None,
+        "attacks.names": ["loss", "grad_w_l2", "combined"],
+        "defense": {"name": "relaxloss", "relax_alpha": 0.5},
+    }
+
+
+def test_token_ids_can_be_trained_on(make: Make, texts: dict[str, Any]) -> None:
+    content = make(**texts)
+    assert content["dataset"]["tokens"] is True
+    assert content["defended"]["model"]["name"] == "embedding_bag"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"attacks.names": ["loss", "grad_x_l2"]}, "attacks.names: grad_x_l2 needs the gradient at "
+         "the input, which token ids do not have; use grad_w_l2"),
+        ({"attacks.names": ["merlin"]}, "attacks.names: boundary_noise and merlin ask about noisy "
+         "copies, which token ids do not have; use loss or modified_entropy"),
+        ({"attacks.names": ["augmentation"]}, "attacks.augmentation_kind: shifts needs images, the "
+         "data are token ids; take augmentation out of attacks.names"),
+        ({"train.augment": "crop_flip"}, "train.augment: crop_flip needs images, the data are "
+         "token ids; use none"),
+        ({"model": {"name": "mlp"}}, "model.name: mlp needs images or tables of zeros and ones or "
+         "tables, the data are token ids; use embedding_bag"),
+        ({"model": {"name": "resnet20"}}, "model.name: resnet20 needs images, the data are token "
+         "ids; use embedding_bag"),
+        ({"defense": {"name": "hamp"}}, "defense.hamp_release: needs random inputs, which token "
+         "ids do not have; set it to false"),
+        ({"defense": {"name": "mixup_mmd"}}, "defense.mixup_alpha: mixes inputs, which token ids "
+         "cannot be; set it to 0, which leaves the penalty"),
+        ({"defense": {"name": "past", "past_base": "hamp"}}, "defense.hamp_release: needs random "
+         "inputs, which token ids do not have; set it to false"),
+    ],
+)  # fmt: skip
+def test_what_token_ids_cannot_do(
+    make: Make, texts: dict[str, Any], changes: dict[str, Any], line: str
+) -> None:
+    assert problems(make, **{**texts, **changes}) == [line]
+
+
+def test_tokens_are_not_dropped_without_a_word(make: Make) -> None:
+    [line] = problems(make, **{"dataset.tokens": True})
+    assert line.startswith("dataset.tokens: token ids are read from npz alone, found dataset.name")

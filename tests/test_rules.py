@@ -10,6 +10,7 @@ import pytest
 
 from nonmember import rules
 from nonmember.attacks import attacks
+from nonmember.data.kinds import TABLE
 from nonmember.data.splits import SplitOptions
 from nonmember.datasets import Outline
 from nonmember.params import AttackerOptions, ShadowOptions
@@ -73,15 +74,15 @@ def test_a_rule_is_asked_once_all_it_looks_at_is_there():
 
 def test_members_are_those_of_one_training_set():
     split = SplitOptions(scheme="crl", inference_share=0.25)
-    assert setup(split=split, outline=Outline(400, 2, (3,))).members == 75
-    assert setup(split=split, outline=Outline(3, 2, (3,))).members is None
+    assert setup(split=split, outline=Outline(400, 2, (3,), TABLE)).members == 75
+    assert setup(split=split, outline=Outline(3, 2, (3,), TABLE)).members is None
     assert setup(split=split).members is None
 
 
 def test_a_split_that_is_too_large_is_said_once():
     small = setup(
         split=SplitOptions(size=300),
-        outline=Outline(1000, 2, (3,)),
+        outline=Outline(1000, 2, (3,), TABLE),
         attacker=AttackerOptions(),
         train=TrainOptions(),
     )

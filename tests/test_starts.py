@@ -11,11 +11,12 @@ TRAIN = """
 import numpy as np
 from nonmember.training import fleet
 from nonmember.data import prepared
+from nonmember.data.kinds import BINARY
 from nonmember.datasets import Arrays
 from nonmember.task import TrainOptions
 from nonmember.task import Task
 from nonmember.training.train import train
-arrays = Arrays(np.eye(8, dtype=np.float32), np.arange(8) % 2, ["a", "b"])
+arrays = Arrays(np.eye(8, dtype=np.float32), np.arange(8) % 2, ["a", "b"], kind=BINARY)
 prepared.save(arrays, "eye", sys.argv[1])
 data = prepared.load(sys.argv[1])
 model = {"name": "mlp", "widths": [4], "activation": "relu"}

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nonmember.data import prepared
+from nonmember.data.kinds import IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows, SplitOptions, shadow_rows, target_rows
 from nonmember.datasets import Arrays
@@ -24,6 +25,16 @@ MLP = {"name": "mlp", "widths": [12, 8]}
 TRAIN = {"lr": 0.1, "weight_decay": 0.0, "epochs": 2, "batch_size": 6}
 
 
+def kind_of(shape: tuple[int, ...]) -> Kind:
+    """Images in three dimensions, tables in one."""
+    return IMAGE if len(shape) == 3 else TABLE
+
+
+def outline(shape: tuple[int, ...], classes: int = CLASSES) -> Outline:
+    """Of an image or table data set with inputs of this shape."""
+    return Outline(144, classes, shape, kind_of(shape))
+
+
 def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
     """Normal float32 inputs whose mean depends on the class."""
     rng = np.random.default_rng(seed)
@@ -31,7 +42,31 @@ def arrays(shape: tuple[int, ...], n: int = 144, seed: int = 0) -> Arrays:
     centers = rng.normal(size=(CLASSES, *shape))
     inputs = rng.normal(size=(n, *shape)) + 2 * centers[labels]
     return Arrays(
-        inputs.astype(np.float32), labels.astype(np.int64), ["a", "b", "c"], [0.1], [1.2], "drawn"
+        inputs.astype(np.float32),
+        labels.astype(np.int64),
+        ["a", "b", "c"],
+        [0.1],
+        [1.2],
+        "drawn",
+        kind=kind_of(shape),
+    )
+
+
+def tokens(n: int = 144, vocabulary: int = 40, length: int = 9, seed: int = 0) -> Arrays:
+    """Texts of 1 to `length` tokens, half of them from a part of the vocabulary of their class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % CLASSES)
+    part = (vocabulary - 1) // CLASSES
+    own = 1 + labels[:, None] * part + rng.integers(part, size=(n, length))
+    ids = np.where(rng.random((n, length)) < 0.5, own, rng.integers(1, vocabulary, (n, length)))
+    ids[np.arange(length) >= rng.integers(1, length + 1, (n, 1))] = 0
+    return Arrays(
+        ids.astype(np.int32),
+        labels,
+        ["a", "b", "c"],
+        source="drawn",
+        kind=TOKENS,
+        vocabulary=vocabulary,
     )
 
 
@@ -79,7 +114,7 @@ def start(task: Task, data: Prepared) -> tuple[nn.Module, Tensor, Tensor]:
     With `epochs=1`, a batch of them all and no momentum, `train` takes one step from here.
     """
     seed_all(task.seed)
-    model = build_model(task, data.shape, data.classes)
+    model = build_model(task, data.outline)
     inputs, labels = data.take(task.train_rows)
     return model.train(), data.normalise(inputs), labels
 

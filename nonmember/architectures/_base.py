@@ -6,25 +6,36 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.settings import Settings
+
+SUGGESTED = {IMAGE: "resnet20", BINARY: "mlp", TABLE: "mlp", TOKENS: "embedding_bag"}
 
 
 class Architecture:
     """One family of models. A subclass sets `Options` and overrides `build`.
 
     The model returns logits (batch, classes) and ends in a linear layer, whose input is the
-    feature (see nonmember.features).
+    feature (see nonmember.features). `kinds` are the inputs it can read.
     """
 
     Options: ClassVar[type[Settings]] = Settings
+    kinds: ClassVar[tuple[Kind, ...]] = (IMAGE, BINARY, TABLE)
     options: Any
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError if inputs of this shape (without the batch) do not fit."""
+    def check(self, data: Outline) -> None:
+        """Raise ValueError if such data do not fit."""
+        if data.kind not in self.kinds:
+            name = type(self).__module__.rpartition(".")[2]
+            wanted = " or ".join(kind.word for kind in self.kinds)
+            raise ValueError(
+                f"model.name: {name} needs {wanted}, the data are {data.kind.word}; use "
+                f"{SUGGESTED[data.kind]}"
+            )
 
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
-        """A freshly initialised model for inputs of `shape`, using torch's global generator."""
+    def build(self, data: Outline) -> nn.Module:
+        """A freshly initialised model for such data, using torch's global generator."""
         raise NotImplementedError

@@ -1,22 +1,31 @@
-"""What the architectures for images share: the check of the input shape and the initialisation."""
+"""What the architectures for images share: the check of the size and the initialisation."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
+from nonmember.architectures._base import Architecture
+from nonmember.data.kinds import IMAGE, Outline
 
-def check_image(name: str, shape: tuple[int, ...], pixels: int = 1) -> None:
-    """Raise ValueError unless `shape` is (channels, height, width), both sides ≥ `pixels`."""
-    if len(shape) != 3:
-        raise ValueError(
-            f"model.name: {name} needs images (channels, height, width), got inputs of shape "
-            f"{shape}: use model.name: mlp"
-        )
-    if min(shape[1:]) < pixels:
-        raise ValueError(
-            f"model.name: {name} needs images of at least {pixels}×{pixels} pixels, got inputs of "
-            f"shape {shape}: set dataset.resize to {pixels} or more, or use another model.name"
-        )
+
+class _ForImages(Architecture):
+    """Reads (channels, height, width), both sides at least `pixels` long."""
+
+    kinds = (IMAGE,)
+    pixels: ClassVar[int] = 1
+
+    def check(self, data: Outline) -> None:
+        """Raise ValueError unless inputs are images that are large enough."""
+        super().check(data)
+        if min(data.shape[1:]) < self.pixels:
+            name = type(self).__module__.rpartition(".")[2]
+            raise ValueError(
+                f"model.name: {name} needs images of at least {self.pixels}×{self.pixels} pixels, "
+                f"got inputs of shape {data.shape}: set dataset.resize to {self.pixels} or more, "
+                "or use another model.name"
+            )
 
 
 def initialise(model: nn.Module) -> nn.Module:

@@ -14,9 +14,10 @@ from pydantic import Field
 from torch import nn
 
 from nonmember.architectures._base import Architecture
+from nonmember.data.kinds import Outline
 from nonmember.settings import Settings
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class MLP(Architecture):
@@ -30,11 +31,12 @@ class MLP(Architecture):
         )
         activation: Literal["relu", "tanh"] = Field("relu", description="after each hidden layer")
 
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+    def build(self, data: Outline) -> nn.Module:
         """See Architecture.build."""
-        activation = _ACTIVATIONS[self.options.activation]
-        sizes = [math.prod(shape), *self.options.widths]
+        self.check(data)
+        activation = ACTIVATIONS[self.options.activation]
+        sizes = [math.prod(data.shape), *self.options.widths]
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), activation()]
-        return nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+        return nn.Sequential(*layers, nn.Linear(sizes[-1], data.classes))

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from torch import nn
 
-from nonmember.architectures._base import Architecture
-from nonmember.architectures._images import check_image, initialise
+from nonmember.architectures._images import _ForImages, initialise
+from nonmember.data.kinds import Outline
 
 
-class ResNet18(Architecture):
+class ResNet18(_ForImages):
     """Images of any size and number of channels; the feature has 512 numbers."""
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError unless inputs are images."""
-        check_image("resnet18", shape)
-
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+    def build(self, data: Outline) -> nn.Module:
         """See Architecture.build."""
         from torchvision.models.resnet import BasicBlock, ResNet  # slow to import
 
-        self.check(shape)
-        model = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
-        model.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)
+        self.check(data)
+        model = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=data.classes)
+        model.conv1 = nn.Conv2d(data.shape[0], 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
         return initialise(model)

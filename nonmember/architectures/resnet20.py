@@ -12,22 +12,18 @@ from collections import OrderedDict
 
 from torch import nn
 
-from nonmember.architectures._base import Architecture
-from nonmember.architectures._images import check_image, initialise
+from nonmember.architectures._images import _ForImages, initialise
+from nonmember.data.kinds import Outline
 
 
-class ResNet20(Architecture):
+class ResNet20(_ForImages):
     """Images of any size and number of channels; the feature has 64 numbers."""
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError unless inputs are images."""
-        check_image("resnet20", shape)
-
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+    def build(self, data: Outline) -> nn.Module:
         """See Architecture.build."""
-        self.check(shape)
+        self.check(data)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv=nn.Conv2d(shape[0], 16, 3, padding=1, bias=False),
+            conv=nn.Conv2d(data.shape[0], 16, 3, padding=1, bias=False),
             norm=nn.BatchNorm2d(16),
             relu=nn.ReLU(inplace=True),
             stage1=_stage(16, 16, stride=1),
@@ -35,7 +31,7 @@ class ResNet20(Architecture):
             stage3=_stage(32, 64, stride=2),
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
-            fc=nn.Linear(64, classes),
+            fc=nn.Linear(64, data.classes),
         )
         return initialise(nn.Sequential(layers))
 

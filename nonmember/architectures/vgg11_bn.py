@@ -11,29 +11,27 @@ from collections import OrderedDict
 
 from torch import nn
 
-from nonmember.architectures._base import Architecture
-from nonmember.architectures._images import check_image, initialise
+from nonmember.architectures._images import _ForImages, initialise
+from nonmember.data.kinds import Outline
 
 
-class VGG11BN(Architecture):
+class VGG11BN(_ForImages):
     """Images of at least 32×32 pixels, any number of channels; the feature has 512 numbers."""
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError unless inputs are images that survive five halvings."""
-        check_image("vgg11_bn", shape, pixels=32)
+    pixels = 32  # survive five halvings
 
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+    def build(self, data: Outline) -> nn.Module:
         """See Architecture.build."""
         from torchvision.models.vgg import cfgs, make_layers  # slow to import
 
-        self.check(shape)
+        self.check(data)
         features = make_layers(cfgs["A"], batch_norm=True)
-        features[0] = nn.Conv2d(shape[0], 64, 3, padding=1)
+        features[0] = nn.Conv2d(data.shape[0], 64, 3, padding=1)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             features=features,
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
-            classifier=_classifier(classes),
+            classifier=_classifier(data.classes),
         )
         return initialise(nn.Sequential(layers))
 

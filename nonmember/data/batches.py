@@ -8,8 +8,6 @@ from torch import Tensor
 
 def pick(inputs: Tensor, rows: Tensor) -> Tensor:
     """`inputs[rows]`, by whole rows of memory and keeping channels_last."""
-    if inputs.ndim != 4:
-        return inputs.index_select(0, rows)
     return inputs.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
 
 

@@ -1,8 +1,8 @@
 """The prepared data set on disk, `data/prepared/`, and how a model is fed from it.
 
-inputs.npy    (n, …) uint8 or float32, memory-mappable
+inputs.npy    (n, …) uint8 or float32, int32 for token ids, memory-mappable
 labels.npy    (n,) int64
-dataset.json  name, n, classes, class_names, shape, mean, std, source, sha256
+dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nonmember import files
+from nonmember.data.kinds import KINDS, Kind, Outline
 
 if TYPE_CHECKING:
     from nonmember.datasets import Arrays
@@ -27,7 +28,10 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     folder = Path(folder)
     inputs = np.ascontiguousarray(arrays.inputs)
     labels = np.ascontiguousarray(arrays.labels, dtype=np.int64)
-    digest = hashlib.sha256(str((inputs.dtype, inputs.shape, arrays.mean, arrays.std)).encode())
+    facts: tuple[Any, ...] = (inputs.dtype, inputs.shape, arrays.mean, arrays.std)
+    if arrays.vocabulary is not None:
+        facts = (*facts, arrays.vocabulary)
+    digest = hashlib.sha256(str(facts).encode())
     digest.update(inputs.data)
     digest.update(labels.data)
     (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
@@ -37,10 +41,12 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
         folder / "dataset.json",
         {
             "name": name,
+            "kind": arrays.kind.name,
             "n": len(labels),
             "classes": len(arrays.class_names),
             "class_names": arrays.class_names,
             "shape": list(inputs.shape[1:]),
+            "vocabulary": arrays.vocabulary,
             "mean": arrays.mean,
             "std": arrays.std,
             "source": arrays.source,
@@ -51,24 +57,33 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Normalise:
-    """(batch, …) raw inputs -> float32: bytes of images scaled to 0–1, then (x − mean) / std.
+    """(batch, …) raw inputs -> what a model reads, in its memory format.
 
+    float32: bytes of images scaled to 0–1, then (x − mean) / std; images with channels last.
+    Token ids stay as they are.
     mean, std: one number, or one a channel (images) or feature (tables).
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    kind: Kind
 
     def __call__(self, raw: Tensor) -> Tensor:
-        x = raw.float()
-        if raw.ndim == 4 and raw.dtype == torch.uint8:
-            x = x / 255
-        if self.mean == (0.0,) and self.std == (1.0,):
-            return x
-        shape = (1, -1) + (1,) * (raw.ndim - 2)
-        mean = torch.tensor(self.mean, device=raw.device).reshape(shape)
-        std = torch.tensor(self.std, device=raw.device).reshape(shape)
-        return (x - mean) / std
+        if not self.kind.numeric:
+            return raw
+        x, divisor = raw.float(), self.kind.divisor(raw)
+        if divisor != 1:
+            x = x / divisor
+        if self.mean != (0.0,) or self.std != (1.0,):
+            shape = (1, -1) + (1,) * (raw.ndim - 2)
+            mean = torch.tensor(self.mean, device=raw.device).reshape(shape)
+            std = torch.tensor(self.std, device=raw.device).reshape(shape)
+            x = (x - mean) / std
+        return self.laid_out(x)
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """The same inputs in the memory format of a model: images with channels last."""
+        return x.contiguous(memory_format=torch.channels_last) if self.kind.is_image else x
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,17 @@ class Prepared:
     sha256: str
     inputs: np.ndarray
     labels: np.ndarray
+    vocabulary: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
+        return self.normalise.kind
+
+    @property
+    def outline(self) -> Outline:
+        """The size of the data."""
+        return Outline(len(self.labels), self.classes, self.shape, self.kind, self.vocabulary)
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""
@@ -95,9 +121,15 @@ class Prepared:
 
 
 def load(folder: str | Path) -> Prepared:
-    """Open a folder that `save` wrote; ValueError if its files do not belong together."""
+    """Open a folder that `save` wrote; ValueError if its files do not belong together or do not
+    state the kind of the data."""
     folder = Path(folder)
     meta = files.read_json(folder / "dataset.json")
+    if meta.get("kind") not in KINDS:
+        raise ValueError(
+            f"{folder / 'dataset.json'}: kind must be one of {', '.join(KINDS)}, found "
+            f"{meta.get('kind')}; run `dvc repro prepare`"
+        )
     inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     if list(inputs.shape) != [meta["n"], *meta["shape"]] or labels.shape != (meta["n"],):
@@ -109,8 +141,9 @@ def load(folder: str | Path) -> Prepared:
         name=meta["name"],
         classes=meta["classes"],
         shape=tuple(meta["shape"]),
-        normalise=Normalise(tuple(meta["mean"]), tuple(meta["std"])),
+        normalise=Normalise(tuple(meta["mean"]), tuple(meta["std"]), KINDS[meta["kind"]]),
         sha256=meta["sha256"],
         inputs=inputs,
         labels=labels,
+        vocabulary=meta["vocabulary"],
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nonmember.data.kinds import Kind, Outline
 from nonmember.settings import Settings
 
 
@@ -15,13 +16,15 @@ from nonmember.settings import Settings
 class Arrays:
     """A whole data set in memory.
 
-    inputs: (n, …) uint8 or float32; images are uint8 (n, channels, height, width), 0–255.
+    inputs: (n, …) uint8 or float32; byte images are uint8 (n, channels, height, width), 0–255;
+        token ids are int32 (n, length), padded with 0.
     labels: (n,) int64, every class 0 … classes − 1 present.
     class_names: one string a class, in the order of the labels.
     mean, std: the normalisation, one number a channel (images, after dividing by 255) or a
-        feature (tables), or one for all; a model sees (inputs·scale − mean) / std, where scale
-        is 1/255 for uint8 images and 1 for anything else.
+        feature (tables), or one for all; a model sees (inputs·scale − mean) / std.
     source: where the data came from, for people.
+    kind: what the inputs are (see nonmember.data.kinds).
+    vocabulary: how many token ids there are, the padding among them; None unless tokens.
     """
 
     inputs: np.ndarray
@@ -30,20 +33,19 @@ class Arrays:
     mean: list[float] = field(default_factory=lambda: [0.0])
     std: list[float] = field(default_factory=lambda: [1.0])
     source: str = ""
+    kind: Kind = field(kw_only=True)
+    vocabulary: int | None = None
 
     @property
     def scale(self) -> float:
         """What `inputs` are multiplied by before `mean` and `std` apply."""
-        is_image = self.inputs.ndim == 4 and self.inputs.dtype == np.uint8
-        return 1 / 255 if is_image else 1.0
+        return 1 / self.kind.divisor(self.inputs)
 
-
-class Outline(NamedTuple):
-    """The size of a data set: samples, classes, and the shape of one input."""
-
-    n: int
-    classes: int
-    shape: tuple[int, ...]
+    @property
+    def outline(self) -> Outline:
+        """The size of the data."""
+        shape = self.inputs.shape[1:]
+        return Outline(len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary)
 
 
 class Dataset:
@@ -61,8 +63,7 @@ class Dataset:
 
     def outline(self, path: Path) -> Outline:
         """The size of the data, found as cheaply as the source allows; default: by loading it."""
-        arrays = self.load(path)
-        return Outline(len(arrays.labels), len(arrays.class_names), arrays.inputs.shape[1:])
+        return self.load(path).outline
 
     def load(self, path: Path) -> Arrays:
         """Read (or make, or download) the data. `path` is params.yaml's `dataset.path`.

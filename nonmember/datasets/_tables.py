@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.datasets._base import Arrays
 from nonmember.datasets._moments import moments
 from nonmember.settings import Settings
@@ -27,16 +29,17 @@ class TableOptions(Settings):
 def to_arrays(inputs: np.ndarray, labels: np.ndarray, standardize: bool, source: str) -> Arrays:
     """Arrays from clean inputs (n, features) or (n, channels, height, width) and any labels.
 
-    Tables of only 0 and 1 become uint8. Mean and deviation are over all rows.
+    Tables of only 0 and 1 are binary and become uint8. Mean and deviation are over all rows.
     """
     codes, names = encode_labels(labels)
     if inputs.ndim == 2 and ((inputs == 0) | (inputs == 1)).all():
-        return Arrays(inputs.astype(np.uint8), codes, names, source=source)
-    plain = Arrays(inputs, codes, names, source=source)
+        return Arrays(inputs.astype(np.uint8), codes, names, source=source, kind=BINARY)
+    kind = IMAGE if inputs.ndim == 4 else TABLE
+    plain = Arrays(inputs, codes, names, source=source, kind=kind)
     if not standardize:
         return plain
     mean, std = moments(inputs, plain.scale)
-    return Arrays(inputs, codes, names, mean, std, source)
+    return replace(plain, mean=mean, std=std)
 
 
 def encode_labels(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
 
 TIMEOUT = 30.0  # seconds without an answer until a download gives up
@@ -70,6 +71,7 @@ class _Cifar(_Downloaded):
             mean=list(self.mean),
             std=list(self.std),
             source=f"{self.loader}, {self.page}",
+            kind=IMAGE,
         )
 
 

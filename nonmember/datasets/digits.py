@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
+from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._moments import moments
 
@@ -29,4 +30,5 @@ class Digits(Dataset):
             mean=mean,
             std=std,
             source="scikit-learn load_digits",
+            kind=IMAGE,
         )

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._moments import moments
 from nonmember.settings import Settings
@@ -80,7 +81,7 @@ class ImageFolder(Dataset):
         inputs = self._read([file for file, _ in files])
         mean, std = moments(inputs, 1 / 255)
         labels = np.array([label for _, label in files], np.int64)
-        return Arrays(inputs, labels, names, mean, std, source=f"images in {path}")
+        return Arrays(inputs, labels, names, mean, std, source=f"images in {path}", kind=IMAGE)
 
     def _read(self, files: list[Path]) -> np.ndarray:
         """(n, channels, height, width) uint8; threads, since decoding releases the lock."""

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
+from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._tables import TableOptions, encode_labels, require_float32, to_arrays
+from nonmember.datasets._tokens import token_arrays
 
 Header = tuple[tuple[int, ...], np.dtype]
 
@@ -20,11 +22,20 @@ class Npz(Dataset):
     y: (n,) whole numbers or text.
 
     Any numbers or booleans will do for x. Images of integers 0–255 become uint8, tables of only 0
-    and 1 too; other tables of uint8 stay uint8 and all else becomes float32.
+    and 1 too; other tables of uint8 stay uint8 and all else becomes float32. With
+    `dataset.tokens`, x is (n, length) token ids, padded with 0.
     """
 
-    Options = TableOptions
-    options: TableOptions
+    class Options(TableOptions):
+        tokens: bool = Field(False, description="x holds token ids, padded with 0, no measurements")
+        vocabulary: int | None = Field(
+            None,
+            ge=2,
+            lt=2**31,
+            description="tokens: ids are 0 … vocabulary − 1; null: as many as the largest needs",
+        )
+
+    options: Options
 
     def check(self, path: Path) -> list[str]:
         """Everything about shapes, types and labels; the values of x are not read."""
@@ -39,7 +50,7 @@ class Npz(Dataset):
         if missing:
             found = ", ".join(sorted(headers)) or "nothing"
             return [f"{path} has no array {' or '.join(missing)}, it holds {found}"]
-        problems = _header_problems(headers["x"], headers["y"])
+        problems = _header_problems(headers["x"], headers["y"]) + self._token_problems(headers["x"])
         if not problems:
             try:
                 encode_labels(_array(path, "y"))
@@ -50,11 +61,24 @@ class Npz(Dataset):
     def load(self, path: Path) -> Arrays:
         """Raises ValueError naming the row for NaN, infinity, or image values outside 0–255."""
         self.require(path)
+        source = f"arrays in {path}"
         try:
-            inputs = _clean(_array(path, "x"))
+            x, y = _array(path, "x"), _array(path, "y")
+            if self.options.tokens:
+                return token_arrays(x, y, self.options.vocabulary, source)
+            return to_arrays(_clean(x), y, self.options.standardize, source)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        return to_arrays(inputs, _array(path, "y"), self.options.standardize, f"arrays in {path}")
+
+    def _token_problems(self, x: Header) -> list[str]:
+        """What of `x`, or of the options, is not for token ids."""
+        shape, dtype = x
+        if not self.options.tokens:
+            wrong = self.options.vocabulary is not None
+            return ["dataset.vocabulary is for token ids; set dataset.tokens"] if wrong else []
+        if len(shape) == 2 and dtype.kind in "ui":
+            return []
+        return [f"dataset.tokens: x must be whole numbers (n, length), is {dtype} {shape}"]
 
 
 def _array(path: Path, key: str) -> np.ndarray:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from nonmember.data.kinds import BINARY
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.settings import Settings
 
@@ -64,6 +65,7 @@ class Shoppers(Dataset):
             labels=labels,
             class_names=[f"style {i}" for i in range(CLASSES)],
             source=f"synthetic shoppers, data_seed {self.options.data_seed}",
+            kind=BINARY,
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays
 from nonmember.datasets._torchvision import _Downloaded
 
@@ -33,4 +34,5 @@ class Svhn(_Downloaded):
             labels=np.concatenate([part.labels for part in parts]).astype(np.int64),
             class_names=[str(digit) for digit in range(10)],
             source=f"SVHN train and test, {self.page}",
+            kind=IMAGE,
         )

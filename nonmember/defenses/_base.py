@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses._run import Batch, Run
 from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
@@ -47,6 +48,10 @@ class Defense:
     def settle(self, classes: int) -> Settings:
         """The options with a number in place of each default that depends on the classes."""
         return self.options
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """What is impossible about the options for such inputs: `key: problem` lines."""
+        return []
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What is impossible about this training on so many members: `key: problem` lines."""

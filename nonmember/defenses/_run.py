@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from nonmember.data.kinds import Kind
 from nonmember.task import Task, TrainOptions
 
 
@@ -61,6 +62,10 @@ class Run(Protocol):
     optimizer: torch.optim.Optimizer
     part_optimizer: torch.optim.Optimizer | None
     memory: dict[str, Any]
+
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""

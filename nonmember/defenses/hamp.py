@@ -31,6 +31,7 @@ from pydantic import Field
 from scipy.optimize import brentq
 from torch import Tensor
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses import _query
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import answers, own_stream
@@ -95,6 +96,15 @@ class HAMP(Defense):
         )
         hamp_random: int = Field(1000, ge=1, description="random inputs to answer with")
 
+    def check_kind(self, kind: Kind) -> list[str]:
+        """Random inputs must look like inputs."""
+        if kind.numeric or not self.options.hamp_release:
+            return []
+        return [
+            f"defense.hamp_release: needs random inputs, which {kind.word} do not have; set it to "
+            "false"
+        ]
+
     def loss(self, batch: Batch) -> Tensor:
         """The scalar to minimise. Reads logits and labels."""
         o = self.options
@@ -115,7 +125,7 @@ class HAMP(Defense):
         """(hamp_random, classes) logits of random inputs, each row decreasing."""
         if not self.options.hamp_release:
             return {}
-        raw = random_inputs(run.inputs, self.options.hamp_random, own_stream(run, 5))
+        raw = random_inputs(run.inputs, run.kind, self.options.hamp_random, own_stream(run, 5))
         logits = answers(run, run.model, raw)
         return {"scores": logits.sort(dim=1, descending=True).values}
 
@@ -129,11 +139,12 @@ class HAMP(Defense):
         return torch.empty_like(logits).scatter_(1, order, bank[pick])
 
 
-def random_inputs(like: Tensor, count: int, stream: torch.Generator) -> Tensor:
-    """(count, …) raw inputs drawn uniformly over the range of each feature of `like`."""
+def random_inputs(like: Tensor, kind: Kind, count: int, stream: torch.Generator) -> Tensor:
+    """(count, …) raw inputs drawn uniformly over the range of each feature of `like`; random
+    bytes for byte images."""
     u = torch.rand((count, *like.shape[1:]), generator=stream).to(like.device)
-    if like.dtype == torch.uint8 and like.ndim == 4:
-        return (u * 256).to(torch.uint8)
+    if kind.divisor(like) > 1:
+        return (u * 256).to(like.dtype)
     dtype, like = like.dtype, like.float()
     low, high = like.amin(dim=0), like.amax(dim=0)
     whole = (like == like.round()).all(dim=0)

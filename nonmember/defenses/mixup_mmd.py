@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from nonmember.data.kinds import Kind
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import (
     answers,
@@ -91,6 +92,15 @@ class MixupMMD(Defense):
         mmd_by_class: bool = Field(
             False, description="compare class by class instead of whole batches"
         )
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """A mixture must be an input."""
+        if kind.numeric or self.options.mixup_alpha == 0:
+            return []
+        return [
+            f"defense.mixup_alpha: mixes inputs, which {kind.word} cannot be; set it to 0, which "
+            "leaves the penalty"
+        ]
 
     def batch(self, run: Run, rows: Tensor) -> Batch:
         """The batch mixed with a permutation of itself, one Beta-distributed share a batch."""

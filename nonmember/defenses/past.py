@@ -37,6 +37,7 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
+    from nonmember.data.kinds import Kind
     from nonmember.defenses._run import Run
     from nonmember.task import Task, TrainOptions
 
@@ -124,6 +125,10 @@ class PAST(Defense):
         return self.options.model_copy(
             update={"past_base": {"name": self.options.past_base["name"], **base}}
         )
+
+    def check_kind(self, kind: Kind) -> list[str]:
+        """What the base says."""
+        return self.base.check_kind(kind)
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
         """What the base says."""

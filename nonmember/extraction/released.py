@@ -22,7 +22,6 @@ from nonmember.training.build import build_defense
 from nonmember.training.train import exact, restore
 
 LAYER_BYTES = 4 * 2**20  # of a batch's largest layer: more leaves a core's cache and is slower
-_CHUNK = 4096  # rows of the data read at a time
 
 
 class Released:
@@ -75,8 +74,8 @@ class Released:
     def ask(self, query: Query, rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
         """(n, width) float32: what a query says of some rows of the data with these labels."""
         inputs, _ = self.data.take(rows)
-        std = self.data.normalise.std
-        return query.ask(self.answer, Samples(inputs, labels, rows, self._binary, std), seed)
+        kind, std = self.data.kind, self.data.normalise.std
+        return query.ask(self.answer, Samples(inputs, labels, rows, kind, std), seed)
 
     def answer(self, raw: Tensor) -> np.ndarray:
         """Raw inputs, a tensor (k, …) as in the data set -> released logits (k, classes), an array.
@@ -88,7 +87,7 @@ class Released:
         return self._release(torch.cat(parts))
 
     def _forward(self, raw: Tensor) -> Tensor:
-        return self.model(signals.prepared(self.data.normalise, raw.to(self._device))).cpu()
+        return self.model(self.data.normalise(raw.to(self._device))).cpu()
 
     def _release(self, logits: Tensor) -> np.ndarray:
         return self._defense.release(logits.float(), self._extras).numpy()
@@ -109,10 +108,3 @@ class Released:
             for handle in handles:
                 handle.remove()
         return max(LAYER_BYTES * (1 if self._device.type == "cpu" else 64) // max(sizes), 1)
-
-    @cached_property
-    def _binary(self) -> bool:
-        """Whether the data set is a table of zeros and ones."""
-        inputs = self.data.inputs
-        parts = (inputs[i : i + _CHUNK] for i in range(0, len(inputs), _CHUNK))
-        return inputs.ndim == 2 and all(bool(((x == 0) | (x == 1)).all()) for x in parts)

@@ -39,7 +39,9 @@ _PASS_BYTES = 256 * 2**20  # what a batch may keep for its backward pass
 _CHUNK_FLOATS = 2**20  # unfolded inputs at a time: larger chunks leave the cache and are slower
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_RULES: dict[Any, Any] = {kind.forward: kind for kind in (nn.Linear, *_CONVS, *_NORMS)}
+_RULES: dict[Any, Any] = {
+    kind.forward: kind for kind in (nn.Linear, nn.Embedding, *_CONVS, *_NORMS)
+}
 _Layer = Any  # a module of one of these kinds, which have no attributes in common
 
 
@@ -66,10 +68,12 @@ def compute(
     _check(model, inputs, labels, names)
     model.to(device)
     with _evaluating(model):
-        plan = _plan(model, prepared(normalise, inputs[:1].to(device)))
+        first = normalise(inputs[:1].to(device))
+        _check_gradients(first, names)
+        plan = _plan(model, first)
         size = batch_size or plan.batch_size
         parts = [
-            _batch(model, plan, prepared(normalise, x.to(device)), y.to(device), names)
+            _batch(model, plan, normalise(x.to(device)).detach(), y.to(device), names)
             for x, y in zip(inputs.split(size), labels.split(size), strict=True)
         ]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in names}
@@ -91,10 +95,13 @@ def _check(model: nn.Module, inputs: Tensor, labels: Tensor, names: Collection[s
             )
 
 
-def prepared(normalise: Callable[[Tensor], Tensor], raw: Tensor) -> Tensor:
-    """Raw inputs (batch, …) as a model reads them: normalised, images with channels last."""
-    x = normalise(raw).detach()
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+def _check_gradients(x: Tensor, names: Collection[str]) -> None:
+    wrong = [name for name in sorted(names) if name.startswith("grad_x")]
+    if wrong and not x.is_floating_point():
+        raise ValueError(
+            f"{wrong[0]} is the gradient at the input, which {x.dtype} inputs do not have; use "
+            f"{wrong[0].replace('_x_', '_w_')}"
+        )
 
 
 @contextmanager
@@ -248,6 +255,8 @@ def _plan(model: nn.Module, x: Tensor) -> _Plan:
 def _has_rule(module: _Layer) -> bool:
     """Whether `module` runs one of the forwards we know (a subclass may override it)."""
     kind = _RULES.get(getattr(module.forward, "__func__", None))
+    if kind is nn.Embedding and (module.max_norm is not None or module.scale_grad_by_freq):
+        return False  # a sample's gradient would depend on its batch
     same_conv = kind not in _CONVS or type(module)._conv_forward is kind._conv_forward
     return kind is not None and same_conv and bool(module._parameters.get("weight") is not None)
 
@@ -309,6 +318,8 @@ def _module_norms(
     """
     if isinstance(module, _NORMS):
         return _norm_layer(module, inputs, deltas)
+    if isinstance(module, nn.Embedding):
+        return _embedding_layer(module, inputs, deltas)
     size = max(_CHUNK_FLOATS // _floats(module, deltas, l1), 1)
     starts = range(0, len(inputs[0]), size)
     cut = [([t[i : i + size] for t in inputs], [t[i : i + size] for t in deltas]) for i in starts]
@@ -331,6 +342,20 @@ def _norm_layer(module: _Layer, inputs: list[Tensor], deltas: list[Tensor]) -> T
     if module.bias is not None:
         sums = sums + _sums(_added(total(module, delta) for delta in deltas))
     return sums
+
+
+def _embedding_layer(module: nn.Embedding, inputs: list[Tensor], deltas: list[Tensor]) -> Tensor:
+    """Embeddings, where the gradient of a row is Σ delta over the places that name it."""
+    ids = torch.cat([t.flatten(1) for t in inputs], 1)  # (batch, places)
+    delta = torch.cat([t.flatten(1, -2) for t in deltas], 1)  # (batch, places, width)
+    if module.padding_idx is not None:
+        delta = delta * (ids != module.padding_idx).unsqueeze(2)
+    first = torch.arange(len(ids), device=ids.device) * module.num_embeddings
+    rows, place = torch.unique(ids.long() + first[:, None], return_inverse=True)
+    total = delta.new_zeros(len(rows), delta.shape[2])
+    total.index_add_(0, place.flatten(), delta.flatten(0, 1))
+    sums = torch.zeros(2, len(ids), dtype=torch.float64, device=ids.device)
+    return sums.index_add_(1, rows // module.num_embeddings, _sums(total))
 
 
 def _normalised(module: _Layer, x: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 from sklearn.decomposition import PCA
 from sklearn.metrics import euclidean_distances
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import evenly
@@ -35,9 +37,12 @@ def outlines(known: Prepared, ids: np.ndarray, labels: np.ndarray) -> np.ndarray
     that to the nearest other class's, both by the samples of other folds than its own; then the
     first 32 principal components, or the input itself if it is no longer than that or there are
     fewer samples. Of an input of more than 4096 numbers that many count, drawn at random once;
-    components are fitted on 10,000 samples at most.
+    components are fitted on 10,000 samples at most. A text is how often each token is in it,
+    padding aside; of a vocabulary of more than 4096, tokens whose ids leave the same remainder
+    count as one.
     """
-    rows, width = np.arange(len(ids)), math.prod(known.shape)
+    bags = min(known.vocabulary or 0, _FEATURES)
+    rows, width = np.arange(len(ids)), bags or math.prod(known.shape)
     few = np.random.default_rng(0).permutation(width)[:_FEATURES] if width > _FEATURES else None
     at_a_time = max(_NUMBERS // width, 1)
 
@@ -45,7 +50,7 @@ def outlines(known: Prepared, ids: np.ndarray, labels: np.ndarray) -> np.ndarray
         parts = []
         for piece in _pieces(positions, at_a_time):
             raw, _ = known.take(ids[piece])
-            flat = known.normalise(raw).flatten(1).numpy()
+            flat = count_tokens(raw, bags) if bags else known.normalise(raw).flatten(1).numpy()
             parts.append(flat if few is None else flat[:, few])
         return np.concatenate(parts)
 
@@ -57,6 +62,14 @@ def outlines(known: Prepared, ids: np.ndarray, labels: np.ndarray) -> np.ndarray
         pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(inputs(basis))
         parts = [pca.transform(inputs(piece)) for piece in _pieces(rows, _ROWS)]
     return np.column_stack([typical, np.concatenate(parts).astype(np.float32)])
+
+
+def count_tokens(ids: Tensor, width: int) -> np.ndarray:
+    """(n, length) token ids -> (n, width) float32: how many are id, modulo `width`; 0 is none."""
+    found = ids.long()
+    place = torch.arange(len(found))[:, None] * width + found % width
+    counts = torch.bincount(place[found != 0], minlength=len(found) * width)
+    return counts.reshape(len(found), width).numpy().astype(np.float32)
 
 
 def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:

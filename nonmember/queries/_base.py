@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from nonmember import statistics
+from nonmember.data.kinds import Kind, Outline
 from nonmember.settings import Settings
 
 Answer = Callable[[Tensor], np.ndarray]  # raw inputs (k, …) -> released logits (k, classes) float32
@@ -25,14 +26,14 @@ class Samples:
 
     inputs: (n, …) raw, as stored: uint8 or float32. labels: (n,) int64.
     ids: (n,) int64, rows of the prepared data.
-    binary: whether the whole data set is a table of zeros and ones.
+    kind: what the inputs are.
     std: the data set's deviations, one a channel or feature, or one for all.
     """
 
     inputs: Tensor
     labels: np.ndarray
     ids: np.ndarray
-    binary: bool
+    kind: Kind
     std: tuple[float, ...]
 
 
@@ -50,8 +51,8 @@ class Query:
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
         self.options = options if options is not None else self.Options(**values)
 
-    def check(self, shape: tuple[int, ...]) -> list[str]:
-        """Why inputs of this shape cannot be asked about: `attacks.key: problem` lines."""
+    def check(self, data: Outline) -> list[str]:
+        """Why such data cannot be asked about: `attacks.key: problem` lines."""
         return []
 
     @property
@@ -83,11 +84,11 @@ def log_odds(answer: Answer, raw: Tensor, labels: np.ndarray) -> tuple[np.ndarra
     return statistics.correct(log_p, labels), statistics.log_odds(log_p, labels)
 
 
-def image_problems(kind: str, shape: tuple[int, ...]) -> list[str]:
+def image_problems(query: str, data: Outline) -> list[str]:
     """The `check` of a query that moves images about."""
-    if len(shape) == 3:
+    if data.kind.is_image:
         return []
     return [
-        f"attacks.augmentation_kind: {kind} needs images (channels, height, width), got inputs of "
-        f"shape {shape}; take augmentation out of attacks.names"
+        f"attacks.augmentation_kind: {query} needs images, the data are {data.kind.word}; take "
+        "augmentation out of attacks.names"
     ]

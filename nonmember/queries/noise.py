@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from nonmember.data.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, log_odds
 from nonmember.settings import Settings
 
@@ -37,6 +38,15 @@ class Noise(Query):
         noise_step: float = Field(
             0.01, gt=0, description="standard deviation of level 1, unless features are all 0 or 1"
         )
+
+    def check(self, data: Outline) -> list[str]:
+        """Not where there is no such thing as a noisy copy."""
+        if data.kind.noise is not None:
+            return []
+        return [
+            "attacks.names: boundary_noise and merlin ask about noisy copies, which "
+            f"{data.kind.word} do not have; use loss or modified_entropy"
+        ]
 
     @property
     def width(self) -> int:
@@ -64,14 +74,15 @@ class Noise(Query):
         """Noisy copies of one sample, (copies, …), of its dtype unless a byte would not do."""
         raw, copies = samples.inputs[row], self.options.noise_copies
         rng = np.random.default_rng([seed, int(samples.ids[row]), level])
-        if samples.binary:
+        if samples.kind.noise == "flip":
             count = min(max(level, round(level * len(raw) / _WIDE)), len(raw))
             flip = torch.from_numpy(flips(rng, copies, len(raw), count))
             return torch.where(flip, 1 - raw, raw)
         drawn = torch.from_numpy(rng.standard_normal((copies, *raw.shape), np.float32))
-        if raw.dtype == torch.uint8 and raw.ndim == 3:
-            far = drawn * (255 * level * self.options.noise_step)
-            return (raw + far).round_().clamp_(0, 255).byte()
+        top = samples.kind.divisor(raw)
+        if top > 1:
+            far = drawn * (top * level * self.options.noise_step)
+            return (raw + far).round_().clamp_(0, top).byte()
         std = torch.tensor(samples.std).reshape(-1, *(1,) * (raw.ndim - 1))
         return raw + drawn * (level * self.options.noise_step * std)
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, rotate
 
 from nonmember import statistics
+from nonmember.data.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, image_problems
 from nonmember.settings import Settings
 
@@ -32,13 +33,13 @@ class Rotations(Query):
         )
         augmentation_pixels: int = Field(1, ge=1, description="d: moved by (i, j), |i| + |j| = d")
 
-    def check(self, shape: tuple[int, ...]) -> list[str]:
+    def check(self, data: Outline) -> list[str]:
         """Images only, and larger than the translation."""
-        found = image_problems("rotations", shape)
-        if not found and self.options.augmentation_pixels >= min(shape[1:]):
+        found, side = image_problems("rotations", data), min(data.shape[1:], default=0)
+        if not found and self.options.augmentation_pixels >= side:
             found = [
-                f"attacks.augmentation_pixels: must be less than {min(shape[1:])}, the side of an "
-                f"image, found {self.options.augmentation_pixels}"
+                f"attacks.augmentation_pixels: must be less than {side}, the side of an image, "
+                f"found {self.options.augmentation_pixels}"
             ]
         return found
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from nonmember import statistics
+from nonmember.data.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, image_problems
 
 PAD = 4  # as in the training's crop_flip
@@ -20,9 +21,9 @@ QUERIES = 2 * (2 * PAD + 1) ** 2
 
 
 class Shifts(Query):
-    def check(self, shape: tuple[int, ...]) -> list[str]:
+    def check(self, data: Outline) -> list[str]:
         """Images only."""
-        return image_problems("shifts", shape)
+        return image_problems("shifts", data)
 
     @property
     def width(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from nonmember.architectures import architectures
+from nonmember.data.kinds import Outline
 from nonmember.defenses import Defense, defenses
 from nonmember.task import Task
 
@@ -16,9 +17,9 @@ def build_defense(task: Task) -> Defense:
     return cls(cls.Options(**options))
 
 
-def build_model(task: Task, shape: tuple[int, ...], classes: int) -> nn.Module:
+def build_model(task: Task, data: Outline) -> nn.Module:
     """The architecture as the defense adapts it, freshly initialised."""
     options = dict(task.model)
     cls = architectures.get(options.pop("name"))
-    model = cls(cls.Options(**options)).build(shape, classes)
+    model = cls(cls.Options(**options)).build(data)
     return build_defense(task).adapt(model)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nonmember import optimizers
 from nonmember.data.batches import batches, crop_flip, pick
+from nonmember.data.kinds import Kind
 from nonmember.data.prepared import Normalise
 from nonmember.defenses import Batch, Defense
 from nonmember.features import FeatureReader
@@ -44,10 +45,9 @@ class Run:
     memory: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.channels_last = self.inputs.ndim == 4
-        if self.channels_last:
+        if self.normalise.kind.is_image:
             self.model.to(memory_format=torch.channels_last)
-            self.inputs = self.inputs.contiguous(memory_format=torch.channels_last)
+        self.inputs = self.normalise.laid_out(self.inputs)
         self.optimizer = optimizers.make_optimizer(self.model, self.options)
         self.part_optimizer = (
             optimizers.make_part_optimizer(self.parts, self.defense.part_options())
@@ -55,6 +55,11 @@ class Run:
             else None
         )
         self._reader = FeatureReader(self.model) if self.defense.uses_features else None
+
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are."""
+        return self.normalise.kind
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented, normalised inputs and labels of some rows of the training set."""
@@ -70,8 +75,7 @@ class Run:
 
     def prepare(self, raw: Tensor) -> Tensor:
         """Raw inputs as the model takes them: normalised, in its memory format."""
-        x = self.normalise(raw)
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+        return self.normalise(raw)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes, as a context."""

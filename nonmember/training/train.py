@@ -55,7 +55,7 @@ def train(
     the data that the task was made for or if the defense cannot be trained with these options.
     """
     defense = build_defense(task)
-    problems = defense.check(prepared.classes)
+    problems = defense.check(prepared.classes) + defense.check_kind(prepared.kind)
     if problems := problems + defense.check_training(task.train, len(task.train_rows)):
         raise ValueError("; ".join(problems))
     place = torch.device(device)
@@ -63,7 +63,7 @@ def train(
         raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")
     with _own_rng(place), exact():
         generator = seed_all(task.seed)
-        model = build_model(task, prepared.shape, prepared.classes).to(place)
+        model = build_model(task, prepared.outline).to(place)
         feature_dim = last_linear(model).in_features
         parts = defense.make_parts(prepared.classes, feature_dim)
         inputs, true = prepared.take(task.train_rows)
@@ -118,7 +118,7 @@ def _require_finite(run: Run) -> None:
 def restore(task: Task, trained: Trained, prepared: Prepared, device: str = "cpu") -> nn.Module:
     """The trained model in eval mode on `device`."""
     with _own_rng(torch.device("cpu")):
-        model = build_model(task, prepared.shape, prepared.classes)
+        model = build_model(task, prepared.outline)
     model.load_state_dict(trained.weights)
     return model.to(torch.device(device)).eval()
 

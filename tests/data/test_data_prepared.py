@@ -10,6 +10,7 @@ import torch
 
 from nonmember import files
 from nonmember.data import prepared
+from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.data.prepared import Normalise
 from nonmember.datasets import Arrays
 
@@ -23,6 +24,7 @@ def images(seed: int = 0) -> Arrays:
         mean=[0.1, 0.2, 0.3],
         std=[0.5, 0.25, 0.1],
         source="drawn",
+        kind=IMAGE,
     )
 
 
@@ -35,7 +37,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert data.inputs.dtype == np.uint8
     assert data.labels.dtype == np.int64
     assert (data.name, data.classes, data.shape) == ("toy", 2, (3, 4, 5))
-    assert data.normalise == Normalise((0.1, 0.2, 0.3), (0.5, 0.25, 0.1))
+    assert data.normalise == Normalise((0.1, 0.2, 0.3), (0.5, 0.25, 0.1), IMAGE)
     meta = files.read_json(tmp_path / "dataset.json")
     assert meta["class_names"] == ["no", "yes"]
     assert meta["source"] == "drawn"
@@ -105,7 +107,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
 def test_normalise_images() -> None:
     """Bytes become 0–1, then (x − mean) / std for each channel."""
     raw = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1).expand(2, 3, 4, 5)
-    out = Normalise((0.0, 0.1, 0.5), (1.0, 0.5, 0.25))(raw)
+    out = Normalise((0.0, 0.1, 0.5), (1.0, 0.5, 0.25), IMAGE)(raw)
     assert out.dtype == torch.float32
     assert out.shape == (2, 3, 4, 5)
     torch.testing.assert_close(out[1, :, 2, 3], torch.tensor([0.0, 0.2, 2.0]))
@@ -114,32 +116,32 @@ def test_normalise_images() -> None:
 def test_normalise_tables() -> None:
     """For each feature; bytes of a table are numbers, not colours."""
     raw = torch.tensor([[1, 200], [3, 100]], dtype=torch.uint8)
-    out = Normalise((1.0, 100.0), (2.0, 50.0))(raw)
+    out = Normalise((1.0, 100.0), (2.0, 50.0), TABLE)(raw)
     torch.testing.assert_close(out, torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
-    torch.testing.assert_close(Normalise((1.0,), (2.0,))(raw), (raw.float() - 1) / 2)
+    torch.testing.assert_close(Normalise((1.0,), (2.0,), TABLE)(raw), (raw.float() - 1) / 2)
 
 
 def test_float_images_are_not_scaled() -> None:
     raw = torch.full((1, 1, 2, 2), 0.75)
-    torch.testing.assert_close(Normalise((0.5,), (0.25,))(raw), torch.ones(1, 1, 2, 2))
+    torch.testing.assert_close(Normalise((0.5,), (0.25,), IMAGE)(raw), torch.ones(1, 1, 2, 2))
 
 
 def test_neutral_normalisation() -> None:
     bits = torch.tensor([[0, 1]], dtype=torch.uint8)
-    assert Normalise((0.0,), (1.0,))(bits).tolist() == [[0.0, 1.0]]
+    assert Normalise((0.0,), (1.0,), BINARY)(bits).tolist() == [[0.0, 1.0]]
     pixels = torch.full((1, 1, 1, 1), 255, dtype=torch.uint8)
-    assert Normalise((0.0,), (1.0,))(pixels).item() == 1.0
+    assert Normalise((0.0,), (1.0,), IMAGE)(pixels).item() == 1.0
 
 
 def test_normalise_keeps_the_input() -> None:
     raw = torch.ones(2, 3)
-    Normalise((1.0,), (2.0,))(raw)
+    Normalise((1.0,), (2.0,), TABLE)(raw)
     assert raw.eq(1).all()
 
 
 def test_mean_zero_still_divides_by_the_deviation() -> None:
     x = torch.tensor([[2.0, 4.0]])
-    assert Normalise((0.0,), (2.0,))(x).tolist() == [[1.0, 2.0]]
+    assert Normalise((0.0,), (2.0,), TABLE)(x).tolist() == [[1.0, 2.0]]
 
 
 def test_a_save_that_is_cut_off_cannot_be_loaded(tmp_path: Path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from datasets_samples import Source
 from pydantic import ValidationError
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.datasets import Arrays, datasets
 
 NAMES = datasets.names()
@@ -33,7 +34,9 @@ def test_all_sources_are_registered() -> None:
 def test_inputs_and_labels(name: str, source: Make) -> None:
     data = load(name, source(name))
     assert data.inputs.dtype in (np.uint8, np.float32)
-    assert data.inputs.ndim == 2 or (data.inputs.ndim == 4 and data.inputs.dtype == np.uint8)
+    assert data.inputs.ndim == (4 if data.kind is IMAGE else 2)
+    assert data.kind in (IMAGE, BINARY, TABLE)
+    assert (data.kind is BINARY) == (set(np.unique(data.inputs)) == {0, 1})
     assert data.inputs.flags.c_contiguous
     assert np.isfinite(data.inputs).all()
     assert data.labels.dtype == np.int64

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from datasets_samples import npz
 
+from nonmember.data.kinds import TABLE as TABLE_KIND
+from nonmember.data.kinds import TOKENS
 from nonmember.datasets import Arrays
 from nonmember.datasets.npz import Npz
 
@@ -177,3 +180,46 @@ def test_a_feature_that_float32_would_flatten_is_refused(tmp_path: Path) -> None
 def test_channels_last_is_refused_in_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = npz(tmp_path / "own.npz", x=np.zeros(shape, np.uint8), y=np.arange(20) % 2)
     assert "channels last" in Npz().check(path)[0]
+
+
+IDS = np.random.default_rng(2).integers(0, 30, (20, 6))
+
+
+def read(tmp_path: Path, x: np.ndarray, **options: Any) -> Arrays:
+    return Npz(**options).load(npz(tmp_path / "own.npz", x=x))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
+def test_token_ids_are_tokens_because_the_settings_say_so(tmp_path: Path, dtype: type) -> None:
+    """The same file without them is a table: no array tells which it is."""
+    ids = IDS.astype(dtype)
+    data = read(tmp_path, ids, tokens=True)
+    assert (data.kind, data.vocabulary) == (TOKENS, int(ids.max()) + 1)
+    assert data.inputs.dtype == np.int32
+    np.testing.assert_array_equal(data.inputs, ids)
+    assert (data.mean, data.std) == ([0.0], [1.0])
+    assert read(tmp_path, ids).kind is TABLE_KIND
+    assert read(tmp_path, ids, tokens=True, vocabulary=500).outline.vocabulary == 500
+
+
+def test_a_table_of_zeros_and_ones_may_be_tokens(tmp_path: Path) -> None:
+    data = read(tmp_path, IDS % 2, tokens=True)
+    assert (data.kind, data.vocabulary) == (TOKENS, 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "match"),
+    [
+        (TABLE, {"tokens": True}, r"dataset\.tokens: x must be whole numbers \(n, length\)"),
+        (IDS > 3, {"tokens": True}, r"dataset\.tokens: x must be whole numbers .*is bool"),
+        (IMAGES.astype(np.uint8), {"tokens": True}, r"dataset\.tokens: x must be whole .*, 4, 5\)"),
+        (IDS - 30, {"tokens": True}, r"x must hold token ids from 0 on, row \d+ .* has -\d+ at \["),
+        (IDS, {"tokens": True, "vocabulary": 9}, r"below dataset\.vocabulary = 9, row \d+ "),
+        (IDS, {"vocabulary": 30}, r"dataset\.vocabulary is for token ids; set dataset\.tokens"),
+    ],
+)
+def test_what_cannot_be_token_ids(
+    tmp_path: Path, x: np.ndarray, options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match):
+        read(tmp_path, x, **options)

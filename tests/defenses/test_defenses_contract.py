@@ -161,7 +161,7 @@ def test_every_weight_of_the_model_and_of_its_parts_is_trained(name, trained, ta
     monkeypatch.setattr(optimizers, "make_part_optimizer", spy)
     result = train_with_required(task, table)
     train.seed_all(task.seed)
-    start = build_model(task, table.shape, table.classes)
+    start = build_model(task, table.outline)
     for key, value in start.named_parameters():
         assert not torch.equal(value, result.weights[key]), key
     for parts, values in before:
@@ -200,7 +200,7 @@ def test_trains_images_through_batch_norm(name, trained, images):
     assert_finite(result)
     assert torch.isfinite(released(task, result, images)).all()
     train.seed_all(task.seed)
-    start = build_model(task, images.shape, images.classes)
+    start = build_model(task, images.outline)
     for key, value in start.named_parameters():
         assert not torch.equal(value, result.weights[key]), key
 

@@ -9,6 +9,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.defenses import HAMP, Batch
 from nonmember.defenses.hamp import label_entropy, random_inputs, top_probability
 from nonmember.training.build import build_defense
@@ -88,14 +89,14 @@ def test_the_model_itself_can_be_released(tmp_path):
 def test_random_inputs_stay_in_range_and_whole_features_whole():
     stream = torch.Generator().manual_seed(0)
     table = torch.tensor([[0.0, 1.5], [3.0, 2.5], [1.0, 2.0]])
-    drawn = random_inputs(table, 4000, stream)
+    drawn = random_inputs(table, TABLE, 4000, stream)
     assert set(drawn[:, 0].tolist()) == {0.0, 1.0, 2.0, 3.0}
     assert drawn[:, 1].min() >= 1.5
     assert drawn[:, 1].max() <= 2.5
-    bits = random_inputs(torch.eye(3, dtype=torch.uint8), 200, stream)
+    bits = random_inputs(torch.eye(3, dtype=torch.uint8), BINARY, 200, stream)
     assert bits.dtype == torch.uint8
     assert set(bits.unique().tolist()) == {0, 1}  # a table of 0 and 1 is no image
-    images = random_inputs(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), 50, stream)
+    images = random_inputs(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), IMAGE, 50, stream)
     assert images.dtype == torch.uint8
     assert images.min() == 0
     assert images.max() == 255

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny
-import torch
 
 from nonmember.compute import ComputeOptions
+from nonmember.data import prepared
 from nonmember.data.canaries import Canaries
+from nonmember.data.kinds import BINARY, TABLE, Kind
 from nonmember.evidence import Evidence
 from nonmember.extraction import extract
 from nonmember.extraction.extract import Model, Wanted, extract_signals
@@ -132,17 +134,12 @@ def test_workers_and_the_samples_in_hand_change_no_byte_of_a_query(
     assert changed == {"noise.npy"}
 
 
-@pytest.mark.parametrize(
-    ("inputs", "binary"),
-    [(torch.tensor([[0, 1], [1, 1]]), True), (torch.tensor([[0, 1], [1, 2]]), False)],
-)
-def test_a_table_of_zeros_and_ones_is_found(
-    tmp_path: Path, inputs: torch.Tensor, binary: bool
-) -> None:
-    """The whole data set counts, not the samples in hand."""
-    data = tiny.save(tmp_path / "data", (2,))
-    table = np.concatenate([np.ones((len(data.labels) - 2, 2)), inputs.numpy()])
-    np.save(data.folder / "inputs.npy", table.astype(np.float32))
+@pytest.mark.parametrize("kind", [BINARY, TABLE])
+def test_a_query_is_told_the_kind_that_the_data_state(tmp_path: Path, kind: Kind) -> None:
+    """Whatever the samples in hand look like."""
+    arrays = dataclasses.replace(tiny.arrays((2,)), kind=kind)
+    prepared.save(arrays, "tiny", tmp_path / "data")
+    data = prepared.load(tmp_path / "data")
     task: Task = tiny.task(data)
     store = Store(tmp_path / "models")
     store.put("0", task, train_with_required(task, data))
@@ -151,4 +148,4 @@ def test_a_table_of_zeros_and_ones_is_found(
     query = queries.get("noise")(noise_levels=1, noise_copies=1)
     query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
     model.ask(query, np.array([0]), data.labels[:1], 0)
-    assert [samples.binary for samples in seen] == [binary]
+    assert [samples.kind for samples in seen] == [kind]

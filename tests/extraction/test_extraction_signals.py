@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nonmember.architectures import architectures
+from nonmember.data.kinds import TOKENS, Outline
 from nonmember.extraction import signals
 from nonmember.features import FeatureReader
 
@@ -68,7 +70,7 @@ def data(shape: tuple[int, ...], samples: int = 7) -> tuple[Tensor, Tensor]:
 def architecture(name: str) -> nn.Module:
     """Freshly built, then one training forward so that running statistics are not 0 and 1."""
     torch.manual_seed(0)
-    model = architectures.get(name)().build(SHAPES[name], CLASSES)
+    model = architectures.get(name)().build(tiny.outline(SHAPES[name], CLASSES))
     model(3 * torch.randn(16, *SHAPES[name]) + 1)
     return model
 
@@ -185,7 +187,7 @@ ODD: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", architectures.names())
+@pytest.mark.parametrize("name", SHAPES)
 def test_architectures_equal_the_loop(name: str) -> None:
     model = architecture(name)
     x, labels = data(SHAPES[name])
@@ -194,7 +196,7 @@ def test_architectures_equal_the_loop(name: str) -> None:
     assert_same(found, loop(model, x, labels))
 
 
-@pytest.mark.parametrize("name", architectures.names())
+@pytest.mark.parametrize("name", SHAPES)
 def test_architectures_need_no_vmap_and_l2_alone_is_the_same(name: str) -> None:
     model = architecture(name)
     x, labels = data(SHAPES[name])
@@ -311,6 +313,42 @@ def test_a_signal_needs_only_what_it_reads() -> None:
     np.testing.assert_allclose(found["logits"], model(x).detach().numpy(), atol=1e-6)
     with pytest.raises(ValueError, match=r"Sequential has no nn\.Linear"):
         signals.compute(model, x, labels, ["feature_norm"], normalise=same)
+
+
+def text_model(**embedding: Any) -> tuple[nn.Module, Tensor, Tensor]:
+    """An embedding whose rows several places of a text name, two texts of the same words."""
+    torch.manual_seed(0)
+    model = architectures.get("embedding_bag")(embedding=5, widths=[6]).build(
+        Outline(9, CLASSES, (8,), TOKENS, vocabulary=7)
+    )
+    model[0].embedding = nn.Embedding(7, 5, **embedding)
+    ids = torch.randint(7, (12, 8), dtype=torch.int32)
+    ids[1] = ids[0].flip(0)
+    ids[2, 1:] = 0
+    return model, ids, torch.randint(CLASSES, (12,))
+
+
+@pytest.mark.parametrize("embedding", [{"padding_idx": 0}, {}, {"scale_grad_by_freq": True}])
+def test_gradients_of_an_embedding_equal_the_loop(embedding: dict[str, Any]) -> None:
+    """By rule, and where a row's gradient depends on its batch one sample at a time."""
+    model, ids, labels = text_model(**embedding)
+    names = ["logits", "feature_norm", "grad_w_l1", "grad_w_l2"]
+    found = signals.compute(model, ids, labels, names, normalise=same, batch_size=5)
+    rows = []
+    for sample, label in zip(ids.split(1), labels.split(1), strict=True):
+        model.zero_grad()
+        F.cross_entropy(model(sample), label).backward()
+        of_w = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        rows.append([of_w.abs().sum().item(), of_w.norm().item()])
+    np.testing.assert_allclose(np.stack([found[n] for n in names[2:]], 1), rows, rtol=1e-4)
+    with signals._evaluating(model):
+        assert bool(signals._plan(model, ids[:1]).rest) == ("scale_grad_by_freq" in embedding)
+
+
+def test_ids_have_no_gradient() -> None:
+    model, ids, labels = text_model()
+    with pytest.raises(ValueError, match=r"grad_x_l1 is the gradient at the input, .*grad_w_l1"):
+        signals.compute(model, ids, labels, NAMES, normalise=same)
 
 
 def test_bad_requests_are_refused() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import torch
 
+from nonmember.data import prepared
 from nonmember.data.prepared import Prepared
 from nonmember.extraction import typicality
 from nonmember.signal_files import TYPICAL
@@ -117,3 +119,26 @@ def test_outlines_are_the_same_with_one_thread_and_with_two(tmp_path: Path) -> N
         )  # fmt: skip
         found.append(np.load(path))
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(("vocabulary", "width"), [(40, 40), (9000, 4096)])
+def test_a_text_is_how_often_each_token_is_in_it(vocabulary: int, width: int) -> None:
+    ids = np.array([[5, 5, 4101, 0], [0, 0, 0, 0], [3, 4096, 1, 3]])
+    ids = np.where(ids < vocabulary, ids, 0)
+    found = typicality.count_tokens(torch.from_numpy(ids), width)
+    expected = np.zeros((3, width))
+    for row, text in zip(expected, ids, strict=True):
+        for token in text[text != 0]:
+            row[token % width] += 1
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_typicality_of_texts_is_that_of_their_counts(tmp_path: Path) -> None:
+    prepared.save(tiny.tokens(), "tiny", tmp_path)
+    data = prepared.load(tmp_path)
+    ids = np.arange(len(data.labels))
+    found = typicality.outlines(data, ids, data.labels)
+    counts = typicality.count_tokens(data.take(ids)[0], 40).astype(np.float64)
+    slow = slow_typicality(counts, data.labels, data.classes)
+    assert found.shape == (144, TYPICAL + typicality.COMPONENTS)
+    np.testing.assert_allclose(found[:, :TYPICAL], slow, rtol=1e-4, atol=1e-3)

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE, Outline
 from nonmember.queries import Answer, Samples
 
 CLASSES = 3
-FORMS = ("bytes", "images", "table", "binary")
+FORMS = {"bytes": IMAGE, "images": IMAGE, "table": TABLE, "binary": BINARY}
 
 
 def make(form: str, n: int = 7, features: int = 30) -> Samples:
@@ -25,13 +26,18 @@ def make(form: str, n: int = 7, features: int = 30) -> Samples:
     std = {"images": (0.5, 2.0, 4.0), "table": tuple(np.linspace(1, 3, features))}
     labels, ids = rng.integers(CLASSES, size=n), rng.permutation(1000)[:n]
     raw = torch.from_numpy(inputs)
-    return Samples(raw, labels, ids, form == "binary", std.get(form, (1.0,)))
+    return Samples(raw, labels, ids, FORMS[form], std.get(form, (1.0,)))
+
+
+def outline(form: str) -> Outline:
+    """Of a data set with such samples."""
+    return Outline(7, CLASSES, tuple(make(form).inputs.shape[1:]), FORMS[form])
 
 
 def pick(samples: Samples, rows: np.ndarray) -> Samples:
     """Some of the samples, in this order."""
     parts = samples.inputs[torch.from_numpy(rows)], samples.labels[rows], samples.ids[rows]
-    return Samples(*parts, samples.binary, samples.std)
+    return Samples(*parts, samples.kind, samples.std)
 
 
 def linear(samples: Samples) -> Answer:

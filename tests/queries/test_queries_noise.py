@@ -10,6 +10,7 @@ import torch
 from queries_toys import linear, make, pick
 from scipy import stats
 
+from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.queries import Answer, Samples, queries
 from nonmember.queries.noise import Noise, flips
 
@@ -17,7 +18,7 @@ from nonmember.queries.noise import Noise, flips
 def one(value: list[float], label: int = 1) -> Samples:
     """A single real-valued sample."""
     raw = torch.tensor([value], dtype=torch.float32)
-    return Samples(raw, np.array([label]), np.array([17]), False, (1.0,))
+    return Samples(raw, np.array([label]), np.array([17]), TABLE, (1.0,))
 
 
 def half_line(raw: torch.Tensor) -> np.ndarray:
@@ -32,7 +33,7 @@ def test_a_copy_of_level_i_differs_in_exactly_i_binary_features(
     dtype: torch.dtype, level: int
 ) -> None:
     samples = make("binary")
-    samples = Samples(samples.inputs.to(dtype), samples.labels, samples.ids, True, (1.0,))
+    samples = Samples(samples.inputs.to(dtype), samples.labels, samples.ids, BINARY, (1.0,))
     noisy = Noise(noise_levels=30).noisy(samples, 2, level, seed=0)
     assert noisy.dtype == dtype
     assert noisy.shape == (100, 30)
@@ -69,13 +70,13 @@ def test_noise_on_float_images_scales_by_channel() -> None:
 def test_noisy_byte_images_are_byte_images() -> None:
     """Grey 128 stays clear of the ends; rounding adds a variance of 1/12."""
     grey = torch.full((1, 3, 8, 6), 128, dtype=torch.uint8)
-    samples = Samples(grey, np.zeros(1, np.int64), np.zeros(1, np.int64), False, (0.2,) * 3)
+    samples = Samples(grey, np.zeros(1, np.int64), np.zeros(1, np.int64), IMAGE, (0.2,) * 3)
     noisy = Noise(noise_copies=2000, noise_step=0.01).noisy(samples, 0, 4, seed=0)
     assert noisy.dtype == torch.uint8
     expected = math.sqrt((4 * 0.01 * 255) ** 2 + 1 / 12)
     assert noisy.double().std().item() == pytest.approx(expected, rel=0.01)
     assert noisy.double().mean().item() == pytest.approx(128, abs=0.1)
-    black = Samples(grey * 0, samples.labels, samples.ids, False, (1.0,))
+    black = Samples(grey * 0, samples.labels, samples.ids, IMAGE, (1.0,))
     assert Noise(noise_step=1.0).noisy(black, 0, 10, seed=0).double().mean() < 128
 
 
@@ -85,7 +86,7 @@ def test_noise_follows_from_seed_id_and_level_alone() -> None:
     again = query.noisy(pick(samples, np.array([3])), 0, 2, seed=1)
     assert torch.equal(first, again)
     raw = samples.inputs[3]
-    other = Samples(raw[None], samples.labels[3:4], samples.ids[2:3], False, samples.std)
+    other = Samples(raw[None], samples.labels[3:4], samples.ids[2:3], TABLE, samples.std)
     for noisy, level in (
         (query.noisy(samples, 3, 2, seed=2), 2),
         (query.noisy(samples, 3, 1, seed=1), 1),
@@ -156,7 +157,7 @@ def test_equals_a_loop_over_copies() -> None:
 
 @pytest.mark.parametrize(("level", "count"), [(1, 3), (10, 30), (300, 600)])
 def test_a_level_of_a_wide_table_flips_a_share_of_it(level: int, count: int) -> None:
-    samples = Samples(torch.zeros(1, 600), np.array([0]), np.array([7]), True, (1.0,))
+    samples = Samples(torch.zeros(1, 600), np.array([0]), np.array([7]), BINARY, (1.0,))
     copies = Noise(noise_levels=300, noise_copies=5).noisy(samples, 0, level, seed=0)
     assert copies.sum(1).tolist() == [count] * 5
 
@@ -164,6 +165,6 @@ def test_a_level_of_a_wide_table_flips_a_share_of_it(level: int, count: int) -> 
 def test_more_flips_than_features_flip_all() -> None:
     """A narrow table may have fewer features than there are levels."""
     raw = torch.tensor([[0.0, 1.0, 1.0]])
-    samples = Samples(raw, np.array([0]), np.array([7]), True, (1.0,))
+    samples = Samples(raw, np.array([0]), np.array([7]), BINARY, (1.0,))
     copies = Noise(noise_levels=5, noise_copies=4).noisy(samples, 0, 5, seed=0)
     assert copies.tolist() == [[1.0, 0.0, 0.0]] * 4

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from queries_toys import linear, make, pick
 
 from nonmember import statistics
+from nonmember.data.kinds import IMAGE
 from nonmember.queries import Samples, queries
 
 
@@ -48,7 +50,7 @@ def test_translations_are_those_of_d_steps_with_zeros_from_outside(pixels: int, 
 
 def test_a_right_angle_is_an_exact_rotation_both_ways() -> None:
     square = torch.arange(25, dtype=torch.uint8).reshape(1, 1, 5, 5)
-    samples = Samples(square, np.zeros(1, np.int64), np.zeros(1, np.int64), False, (1.0,))
+    samples = Samples(square, np.zeros(1, np.int64), np.zeros(1, np.int64), IMAGE, (1.0,))
     seen = asked(samples, augmentation_degrees=90.0)
     np.testing.assert_array_equal(seen[1][0], np.rot90(square[0, 0].numpy(), -1))
     np.testing.assert_array_equal(seen[2][0], np.rot90(square[0, 0].numpy(), 1))
@@ -79,10 +81,10 @@ def test_a_loss_too_small_for_a_float32_softmax_is_kept() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     query = queries.get("rotations")(augmentation_pixels=8)
-    assert query.check((3, 9, 9)) == []
-    [line] = query.check((3, 9, 8))
+    assert query.check(tiny.outline((3, 9, 9))) == []
+    [line] = query.check(tiny.outline((3, 9, 8)))
     assert line == (
         "attacks.augmentation_pixels: must be less than 8, the side of an image, found 8"
     )
-    [line] = query.check((600,))
+    [line] = query.check(tiny.outline((600,)))
     assert line.startswith("attacks.augmentation_kind: rotations needs images")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from queries_toys import linear, make
 
 from nonmember.data.batches import crop_flip
+from nonmember.data.kinds import IMAGE
 from nonmember.queries import Samples, queries
 
 
@@ -45,7 +47,7 @@ def test_asks_what_the_training_draws() -> None:
         return np.zeros((len(raw), 2))
 
     zero = np.zeros(1, np.int64)
-    queries.get("shifts")().ask(answer, Samples(image, zero, zero, False, (1.0,)), 0)
+    queries.get("shifts")().ask(answer, Samples(image, zero, zero, IMAGE, (1.0,)), 0)
     drawn = crop_flip(image.repeat(4000, 1, 1, 1), torch.Generator().manual_seed(0))
     assert {bytes(one.contiguous().numpy()) for one in drawn} == asked
     assert len(asked) == 162
@@ -58,7 +60,7 @@ def test_a_corner_is_seen_in_as_many_crops_as_it_stays_inside() -> None:
     """
     image = torch.zeros(1, 1, 10, 10, dtype=torch.uint8)
     image[0, 0, 0, 0] = 255
-    samples = Samples(image, np.ones(1, np.int64), np.zeros(1, np.int64), False, (1.0,))
+    samples = Samples(image, np.ones(1, np.int64), np.zeros(1, np.int64), IMAGE, (1.0,))
 
     def answer(raw: torch.Tensor) -> np.ndarray:
         lit = (raw.flatten(1).amax(1) > 0).numpy()
@@ -68,6 +70,6 @@ def test_a_corner_is_seen_in_as_many_crops_as_it_stays_inside() -> None:
 
 
 def test_tables_are_refused() -> None:
-    assert queries.get("shifts")().check((3, 32, 32)) == []
-    [line] = queries.get("shifts")().check((600,))
-    assert line.startswith("attacks.augmentation_kind: shifts needs images (channels, height, w")
+    assert queries.get("shifts")().check(tiny.outline((3, 32, 32))) == []
+    [line] = queries.get("shifts")().check(tiny.outline((600,)))
+    assert line.startswith("attacks.augmentation_kind: shifts needs images, the data are tables")

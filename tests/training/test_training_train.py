@@ -35,7 +35,7 @@ def by_hand(data: Prepared, **options: Any) -> dict[str, torch.Tensor]:
     o = task.train
     torch.manual_seed(task.seed)
     order = torch.Generator().manual_seed(task.seed)
-    model = build_model(task, data.shape, data.classes)
+    model = build_model(task, data.outline)
     x, y = data.take(task.train_rows)
     x = (x - 0.1) / 1.2
     velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
