@@ -60,6 +60,7 @@ COVERS = {  # test file -> modules that it covers though it has another name; it
     "entropy grad_w_l1 grad_w_l2 grad_x_l1 grad_x_l2 loss modified_entropy",
     "datasets/test_datasets_contract.py": "datasets: _base",
     "datasets/test_datasets_csv.py": "datasets: _tables",
+    "datasets/test_datasets_npz.py": "datasets: _tokens",
     "datasets/test_datasets_torchvision.py": "datasets: cifar10 cifar100 svhn",
     "defenses/test_defenses_advreg.py": "defenses: _run",
     "defenses/test_defenses_contract.py": "defenses: _base none",
@@ -68,6 +69,8 @@ COVERS = {  # test file -> modules that it covers though it has another name; it
     "defenses/test_defenses_sam.py": "defenses: _sharpness",
     "defenses/test_defenses_swa.py": "defenses: _epochs",
     "queries/test_queries_contract.py": "queries: _base",
+    "training/test_training_fleet.py": "training: fingerprint",
+    "test_tokens.py": "architectures: embedding_bag",
     "test_pipeline.py": "pipeline: attack extract plot prepare train",
     "test_plots.py": "plots: _arm _samples _style attack_auc boundary canaries class_auc loss "
     "origin_boundary risk roc training",

@@ -10,9 +10,9 @@ import pytest
 
 from nonmember import rules
 from nonmember.attacks import attacks
-from nonmember.data.kinds import TABLE
 from nonmember.data.splits import SplitOptions
 from nonmember.datasets import Outline
+from nonmember.kinds import TABLE
 from nonmember.params import AttackerOptions, ShadowOptions
 from nonmember.rules import RULES, Setup
 from nonmember.task import TrainOptions

@@ -13,12 +13,12 @@ import tiny
 from nonmember.compute import ComputeOptions
 from nonmember.data import prepared
 from nonmember.data.canaries import Canaries
-from nonmember.data.kinds import BINARY, TABLE, Kind
 from nonmember.evidence import Evidence
 from nonmember.extraction import extract
 from nonmember.extraction.extract import Model, Wanted, extract_signals
 from nonmember.extraction.released import Released
 from nonmember.extraction.typicality import COMPONENTS
+from nonmember.kinds import BINARY, TABLE, Kind
 from nonmember.queries import queries
 from nonmember.signal_files import TYPICAL
 from nonmember.task import Task
