@@ -17,7 +17,7 @@ import functools
 import os
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,10 +29,10 @@ from nonmember.attacks import Attack, attacks
 from nonmember.attacks.lira import LikelihoodRatio
 from nonmember.attacks.nn import NeuralNetwork
 from nonmember.attacks.rmia import share_beaten
-from nonmember.evidence import View
 from nonmember.metrics import rates
 from nonmember.metrics.measure import attack_numbers
 from nonmember.queries import queries
+from nonmember.views import Models, View
 
 LEARNING = ("nn",)  # timed on request
 
@@ -41,8 +41,8 @@ def make_view(
     samples: int,
     classes: int,
     seed: int,
-    reference: Sequence[View] | None = None,
-    public: Sequence[View] = (),
+    reference: Models | None = None,
+    public: View | None = None,
 ) -> View:
     """A model that knows its members a little better than the rest.
 
@@ -60,7 +60,8 @@ def make_view(
         shares = rng.random((samples, width)) + 0.1 * member[:, None]
         signals[name] = (shares / 1.1).astype(np.float32)
     inputs = rng.normal(size=(samples, 32)).astype(np.float32)
-    return View(np.arange(samples), labels, logits, signals, member, reference, inputs, public)
+    read = None if public is None else lambda: public
+    return View(np.arange(samples), labels, logits, signals, member, reference, inputs, read)
 
 
 def seconds(part: str, call: Callable[[], Any]) -> Any:
@@ -137,8 +138,8 @@ def twins() -> None:
 
 
 def main(samples: int, classes: int, nn: bool) -> None:
-    reference = [make_view(samples, classes, seed) for seed in (3, 4, 5)]
-    others = [[make_view(samples // 4, classes, seed)] for seed in (6, 7)]
+    reference = Models([make_view(samples, classes, seed) for seed in (3, 4, 5)])
+    others = [make_view(samples // 4, classes, seed) for seed in (6, 7)]
     target, shadow = (make_view(samples, classes, i, reference, others[i]) for i in (0, 1))
     start = time.perf_counter()
     seconds("log-softmax, 2 models", lambda: (target.log_probs, shadow.log_probs))

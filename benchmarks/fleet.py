@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from nonmember.compute import ComputeOptions
 from nonmember.data import prepared
-from nonmember.data.kinds import BINARY, IMAGE
 from nonmember.datasets import Arrays
+from nonmember.kinds import BINARY, IMAGE
 from nonmember.task import Task, TrainOptions
 from nonmember.training import fleet
 from nonmember.training.build import build_model

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from nonmember.data import prepared
-from nonmember.data.kinds import IMAGE
 from nonmember.data.splits import Rows
 from nonmember.datasets import Arrays
 from nonmember.extraction.released import Released
+from nonmember.kinds import IMAGE
 from nonmember.queries import queries
 from nonmember.queries.shifts import QUERIES
 from nonmember.task import TrainOptions, make_task

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from nonmember import compute
 from nonmember.architectures import architectures
 from nonmember.compute import ComputeOptions
-from nonmember.data.kinds import IMAGE, TABLE, Outline
 from nonmember.data.prepared import Normalise
 from nonmember.extraction import signals
+from nonmember.kinds import IMAGE, TABLE, Outline
 
 ROUNDS = 7
 Task = tuple[str, str, dict[str, Any], tuple[int, ...], int, int, int]

@@ -20,13 +20,15 @@ from threadpoolctl import threadpool_limits
 from nonmember import compute, statistics
 from nonmember.attacks import Attack, attacks
 from nonmember.compute import ComputeOptions
-from nonmember.evidence import TARGET, Chosen, Evidence, View
+from nonmember.evidence import Evidence
 from nonmember.metrics import calibration, measure, rates
 from nonmember.metrics import risk as risks
 from nonmember.metrics.membership import random_half
 from nonmember.metrics.rates import Scored
 from nonmember.metrics.report import AttackNumbers, Behaviour, Leak, Number, Ranking
 from nonmember.metrics.scores import Part, ScoreSet
+from nonmember.signal_files import TARGET
+from nonmember.views import Chosen, Models, View
 
 Scores = dict[str, np.ndarray]  # attack -> (n,) float64
 Options = Mapping[str, Mapping[str, Any]]  # attack -> its options
@@ -131,7 +133,7 @@ def _numbered(number: int, work: Callable[[], Any]) -> tuple[int, Any]:
         return number, work()
 
 
-def _reference(target: Evidence, shadows: Evidence, view: View) -> Sequence[View]:
+def _reference(target: Evidence, shadows: Evidence, view: View) -> Models:
     """The attacker's shadows on the target's samples in `view`."""
     if not np.array_equal(target.ids, shadows.ids):
         raise ValueError(f"{target.path} and {shadows.path} hold different samples; extract again")

@@ -1,4 +1,6 @@
-"""params.yaml as a whole: checked together, then cut into one small file a consumer.
+"""params.yaml as a whole: checked, then cut into one small file a consumer.
+
+What holds between sections is in rules.py.
 
 Only *active* settings reach those files, so changing a key of a defense that is not in use changes
 none of them, and no later stage runs.
@@ -6,7 +8,6 @@ none of them, and no later stage runs.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,8 @@ from nonmember.params import (
     shown,
     unknown_key,
 )
-from nonmember.queries import queries
 from nonmember.registry import Registry
+from nonmember.rules import Setup, asked_queries, problems_between
 from nonmember.settings import Settings
 from nonmember.task import TrainOptions
 
@@ -42,6 +43,14 @@ SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
     "metrics", "records",
 )  # fmt: skip
+FIXED: dict[str, type[Settings]] = {  # sections whose keys do not depend on a name
+    "compute": ComputeOptions,
+    "split": SplitOptions,
+    "train": TrainOptions,
+    "shadows": ShadowOptions,
+    "metrics": MetricOptions,
+    "records": RecordOptions,
+}
 
 
 def make(path: str | Path = "params.yaml") -> dict[str, Any]:
@@ -75,35 +84,35 @@ class _Checker:
         seed = self._seed()
         fixed = {
             name: check_fixed(name, self.values.get(name), schema, self.problems)
-            for name, schema in (
-                ("compute", ComputeOptions),
-                ("split", SplitOptions),
-                ("train", TrainOptions),
-                ("shadows", ShadowOptions),
-                ("metrics", MetricOptions),
-                ("records", RecordOptions),
-            )
+            for name, schema in FIXED.items()
         }
         dataset = self._part("dataset", datasets, ("name", "path"))
         model = self._part("model", architectures)
         defense = self._part("defense", defenses)
         chosen = self._attacks()
         attacker = self._attacker()
-        self._possible(chosen, fixed["shadows"])
-        asked = self._queries(chosen)
-        outline = self._outline(dataset) if dataset else None
-        self._together(dataset, model, defense, asked, fixed, outline)
-        if outline:
-            self._kind(dataset, chosen, outline)
-        if outline and fixed["split"]:
-            self._halves(outline.n, attacker, fixed["split"])
-        if self.problems or outline is None:
+        setup = Setup(
+            dataset=dataset or None,
+            tokens=self._written("dataset").get("tokens") is True,
+            outline=self._outline(dataset) if dataset else None,
+            split=fixed["split"],
+            train=fixed["train"],
+            shadows=fixed["shadows"],
+            attacker=attacker,
+            model=_build(architectures, model) if model else None,
+            defense=_build(defenses, defense) if defense else None,
+            defense_name=defense.get("name"),
+            attacks={name: attacks.get(name)(**options) for name, options in chosen.items()},
+        )
+        self.problems += problems_between(setup)
+        if self.problems or setup.outline is None or attacker is None:
             return {}
-        defense = _settled(defense, outline.classes)
+        defense = _settled(defense, setup.outline.classes)
         dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
+        knowledge = attacker.model_dump(mode="json")
         recipe = {"seed": seed, "model": model, "train": dump["train"]}
-        settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, attacker)
-        needs = sorted({signal for name in chosen for signal in attacks.get(name).needs})
+        settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, knowledge)
+        needs = {signal for attack in setup.attacks.values() for signal in attack.needs}
         return {
             "dataset": dataset,
             "split": {"seed": seed, **dump["split"]},
@@ -114,10 +123,15 @@ class _Checker:
             "shadows": dump["shadows"],
             "signals": {
                 "names": sorted({*needs, "logits", "feature_norm"}),
-                "queries": dict(sorted(asked.items())),
+                "queries": dict(sorted(asked_queries(setup.attacks).items())),
                 "seed": seed,
             },
-            "attacks": {"seed": seed, **attacker, "attacks": chosen, "metrics": dump["metrics"]},
+            "attacks": {
+                "seed": seed,
+                **knowledge,
+                "attacks": chosen,
+                "metrics": dump["metrics"],
+            },
         }
 
     def _seed(self) -> int:
@@ -162,9 +176,9 @@ class _Checker:
             return {}
         names = values.get("names")
         if not isinstance(names, list) or not names:
-            known = ", ".join(attacks.names())
             self.problems.append(
-                f"attacks.names: must be a list of some of {known}, found {shown(names)}"
+                f"attacks.names: must be a list of some of {', '.join(attacks.names())}, found "
+                f"{shown(names)}"
             )
             return {}
         chosen = {}
@@ -175,131 +189,29 @@ class _Checker:
         self.problems.extend(f"attacks.names: '{name}' is there twice" for name in doubles)
         return chosen
 
-    def _attacker(self) -> dict[str, Any]:
+    def _attacker(self) -> AttackerOptions | None:
         """What the attacker knows: the keys of `attacks` that belong to no attack."""
-        values = self.values.get("attacks")
-        own = {k: v for k, v in (values if isinstance(values, dict) else {}).items()
-               if k in AttackerOptions.model_fields}  # fmt: skip
-        options = check_fixed("attacks", own, AttackerOptions, self.problems)
-        return {} if options is None else dict(options.model_dump(mode="json"))
+        written = self._written("attacks")
+        own = {key: value for key, value in written.items() if key in AttackerOptions.model_fields}
+        options: AttackerOptions | None = check_fixed(
+            "attacks", own, AttackerOptions, self.problems
+        )
+        return options
 
-    def _possible(self, chosen: dict[str, Any], shadows: ShadowOptions | None) -> None:
-        """What each chosen attack says of its own settings and of the number of shadows."""
-        for name, options in chosen.items():
-            attack = attacks.get(name)(**options)
-            if shadows is None:
-                continue
-            self.problems.extend(attack.check(shadows.assignment))
-            least = attack.min_shadows
-            if shadows.assignment == "random_half" and least > 1:
-                least *= 2  # each sample is in half of them
-            if shadows.count < least:
-                self.problems.append(
-                    f"shadows.count: attack {name} needs at least {least}, found {shadows.count}"
-                )
-
-    def _queries(self, chosen: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What the chosen attacks ask: query -> its options, in which they must agree."""
-        asked: dict[str, dict[str, Any]] = {}
-        by: dict[str, str] = {}
-        for name, options in chosen.items():
-            for query, wanted in attacks.get(name)(**options).queries().items():
-                before = asked.setdefault(query, wanted)
-                first = by.setdefault(query, name)
-                self.problems.extend(
-                    f"attacks.{key}: {first} and {name} ask the query {query} with different "
-                    f"values, {shown(before[key])} and {shown(value)}"
-                    for key, value in wanted.items()
-                    if value != before[key]
-                )
-        return asked
-
-    def _together(
-        self,
-        dataset: dict[str, Any],
-        model: dict[str, Any],
-        defense: dict[str, Any],
-        asked: dict[str, dict[str, Any]],
-        fixed: dict[str, Any],
-        outline: Outline | None,
-    ) -> None:
-        """What only shows when sections meet, and when the data is looked at."""
-        split, train, shadows = fixed["split"], fixed["train"], fixed["shadows"]
-        if outline and split:
-            self._try(lambda: split.canary_count(split.members(split.set_size(outline.n))))
-        if split and shadows and shadows.assignment == "random_half":
-            if split.inference_share > 0:
-                self.problems.append(
-                    "split.inference_share: must be 0 with shadows.assignment random_half, or "
-                    f"shadows train on more than the target does, found {split.inference_share}"
-                )
-            if shadows.count % 2:
-                self.problems.append(
-                    "shadows.count: must be even with shadows.assignment random_half, so that "
-                    f"half of them saw each sample, found {shadows.count}"
-                )
-        if outline and model:
-            self._try(lambda: _build(architectures, model).check(outline))
-        if outline and train and train.augment == "crop_flip" and not outline.kind.is_image:
-            self.problems.append(
-                f"train.augment: crop_flip needs images, the data are {outline.kind.word}; use none"
-            )
-        if outline and defense:
-            active = _build(defenses, defense)
-            self.problems.extend(active.check(outline.classes) + active.check_kind(outline.kind))
-        if outline and split and train and defense:
-            with contextlib.suppress(ValueError):  # a split that is too large is said elsewhere
-                members = split.members(split.set_size(outline.n))
-                self.problems.extend(_build(defenses, defense).check_training(train, members))
-        if outline:
-            for query, options in asked.items():
-                self.problems.extend(queries.get(query)(**options).check(outline))
-        needs_inference = defense and defenses.get(defense["name"]).needs_inference
-        if needs_inference and split and not split.has_inference:
-            self.problems.append(
-                f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
-                "or relaxloss, or split.inference_share above 0"
-            )
-
-    def _kind(self, dataset: dict[str, Any], chosen: dict[str, Any], outline: Outline) -> None:
-        """What the chosen attacks read and such inputs do not have; tokens that are none."""
-        missing = outline.kind.missing_signals
-        for name in chosen:
-            for signal in sorted(set(attacks.get(name).needs) & set(missing)):
-                self.problems.append(
-                    f"attacks.names: {name} needs the gradient at the input, which "
-                    f"{outline.kind.word} do not have; use {signal.replace('_x_', '_w_')}"
-                )
-        if self.values["dataset"].get("tokens") is True and "tokens" not in dataset:
-            self.problems.append(
-                f"dataset.tokens: token ids are read from npz alone, found dataset.name "
-                f"{dataset['name']}; set it to false"
-            )
-
-    def _halves(self, n: int, attacker: dict[str, Any], split: SplitOptions) -> None:
-        """Partial knowledge halves the members twice, and bounding epsilon once."""
-        try:
-            members = split.members(split.set_size(n))
-            left = members - split.canary_count(members)
-        except ValueError:
-            return  # said before
-        least = 4 if attacker.get("knowledge") == "partial" else 2
-        if left < least:
-            self.problems.append(
-                f"split.size: the audit needs at least {least} members and non-members without a "
-                f"wrong label, found {left}"
-            )
+    def _written(self, section: str) -> dict[str, Any]:
+        """A section as it stands in the file, {} if it is none."""
+        values = self.values.get(section)
+        return values if isinstance(values, dict) else {}
 
     def _outline(self, dataset: dict[str, Any]) -> Outline | None:
         """The size of the data; None, with `problems` extended, if it cannot be read."""
         source, path = _build(datasets, dataset), Path(dataset["path"])
-        found = source.check(path)
-        self.problems.extend(found)
-        return None if found else self._try(lambda: source.outline(path))
-
-    def _try(self, check: Callable[[], T]) -> T | None:
+        problems = source.check(path)
+        self.problems += problems
+        if problems:
+            return None
         try:
-            return check()
+            return source.outline(path)
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
             return None

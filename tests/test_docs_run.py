@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from pages import Block, blocks, commands
 from project import ROOT
@@ -25,8 +26,8 @@ from nonmember.attacks import attacks
 from nonmember.commands import compare
 from nonmember.datasets import datasets
 from nonmember.defenses import Batch, defenses
-from nonmember.evidence import View
 from nonmember.params import read_yaml
+from nonmember.views import View
 
 PARTS: dict[str, Any] = {
     "dataset": datasets, "model": architectures, "defense": defenses, "attacks": attacks,
@@ -194,7 +195,7 @@ def test_the_new_attack_scores() -> None:
 
 
 def test_the_new_network_answers() -> None:
-    net = part("Shallow")(shallow_width=8).build((4, 2), 3)
+    net = part("Shallow")(shallow_width=8).build(tiny.outline((4, 2), 3))
     assert net(torch.zeros(5, 4, 2)).shape == (5, 3)
 
 

@@ -14,13 +14,14 @@ from nonmember.attacks import attacks
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows
 from nonmember.doctor import Lab
-from nonmember.evidence import Evidence, View
+from nonmember.evidence import Evidence
 from nonmember.extraction import signals
 from nonmember.metrics import rates
 from nonmember.metrics.intervals import Interval
 from nonmember.task import Task
 from nonmember.training import train
 from nonmember.training.train import Trained
+from nonmember.views import View
 
 
 @pytest.fixture(scope="module")

@@ -183,10 +183,11 @@ def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
     audit = read_json(fresh.folder / "metrics/defended/attacks.json")
     assert set(audit) & {"adaptive", "non_adaptive", "partial"} == {"partial"}
     assert audit["partial"]["loss"]["members"] == 90
-    assert audit["partial"]["loss"]["auc_sd"] >= 0
+    assert 0 < audit["partial"]["loss"]["auc_sd"] < 0.2  # the splits differ, but not wildly
     assert set(audit["partial_canaries"]) == {"loss", "lira", "rmia"}
     exposure = read_json(fresh.folder / "metrics/defended/exposure.json")
-    assert exposure["epsilon"]["epsilon"] >= 0
+    for bound in ("epsilon", "epsilon_canaries"):
+        assert exposure[bound]["attack"] in {"loss", "lira", "rmia"}
     assert len(exposure["samples"]) == 20
 
 

@@ -17,11 +17,11 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from nonmember import audit, files, plots, statistics
-from nonmember.evidence import View
 from nonmember.metrics import rates
 from nonmember.metrics.intervals import Interval
 from nonmember.pipeline import plot
 from nonmember.plots import _style, roc, samples
+from nonmember.views import View
 
 N, CLASSES = 120, 4
 ATTACKS = {"loss": {}, "entropy": {}, "grad_x_l2": {}}

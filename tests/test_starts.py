@@ -12,7 +12,7 @@ TRAIN = """
 import numpy as np
 from nonmember.training import fleet
 from nonmember.data import prepared
-from nonmember.data.kinds import BINARY
+from nonmember.kinds import BINARY
 from nonmember.datasets import Arrays
 from nonmember.task import TrainOptions
 from nonmember.task import Task

@@ -12,9 +12,9 @@ import yaml
 
 from nonmember import config, files
 from nonmember.data import prepared
-from nonmember.data.kinds import TOKENS
 from nonmember.defenses import defenses
 from nonmember.evidence import Evidence
+from nonmember.kinds import TOKENS
 from nonmember.metrics.report import AuditReport, auc_of
 from nonmember.pipeline.attack import attack
 from nonmember.pipeline.extract import extract

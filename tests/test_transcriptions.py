@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from nonmember.attacks import attacks
-from nonmember.evidence import View
 from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
+from nonmember.views import Models, View
 
 N, CLASSES, MODELS = 60, 4, 12
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
@@ -34,7 +34,7 @@ def model(seed: int, **more: Any) -> View:
 
 @pytest.fixture
 def view() -> View:
-    return model(0, reference=[model(1 + k) for k in range(MODELS)])
+    return model(0, reference=Models([model(1 + k) for k in range(MODELS)]))
 
 
 def softmax(view: View, i: int) -> list[float]:

@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from nonmember.data import prepared
-from nonmember.data.kinds import IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows, SplitOptions, shadow_rows, target_rows
 from nonmember.datasets import Arrays
+from nonmember.kinds import IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.task import Task, make_task
 from nonmember.training import fingerprint
 from nonmember.training.build import build_model

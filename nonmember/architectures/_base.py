@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE, TOKENS, Kind, Outline
+from nonmember.kinds import BINARY, IMAGE, TABLE, TOKENS, Kind, Outline
 from nonmember.settings import Settings
 
 SUGGESTED = {IMAGE: "resnet20", BINARY: "mlp", TABLE: "mlp", TOKENS: "embedding_bag"}

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from nonmember.architectures._base import Architecture
-from nonmember.data.kinds import IMAGE, Outline
+from nonmember.kinds import IMAGE, Outline
 
 
 class _ForImages(Architecture):

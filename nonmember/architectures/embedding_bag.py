@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nonmember.architectures._base import Architecture
 from nonmember.architectures.mlp import ACTIVATIONS, MLP
-from nonmember.data.kinds import TOKENS, Outline
+from nonmember.kinds import TOKENS, Outline
 
 
 class EmbeddingBag(Architecture):

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from nonmember.architectures._base import Architecture
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 from nonmember.settings import Settings
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}

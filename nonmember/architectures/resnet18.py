@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from nonmember.architectures._images import _ForImages, initialise
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 
 
 class ResNet18(_ForImages):

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from torch import nn
 
 from nonmember.architectures._images import _ForImages, initialise
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 
 
 class ResNet20(_ForImages):

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from torch import nn
 
 from nonmember.architectures._images import _ForImages, initialise
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 
 
 class VGG11BN(_ForImages):

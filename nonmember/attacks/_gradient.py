@@ -6,13 +6,13 @@ import numpy as np
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class _GradientNorm(Attack):
     """Score = minus the norm: what a model has learned moves it little."""
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, at most 0. ValueError if the signal is missing or not finite."""
         (name,) = self.needs
         return -read_signal(view, name)

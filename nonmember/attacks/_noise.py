@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
+from nonmember.attacks._view import examples
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class NoiseOptions(Settings):
@@ -36,22 +37,14 @@ class _NoiseAttack(Attack):
         """The query `noise`."""
         return {"noise": self.options.model_dump()}
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
-        """Choose `level`, 1 … levels: the largest AUC over all shadows, the first of equals.
-
-        Raises ValueError if there is no shadow or a shadow's membership is unknown.
-        """
-        if not known or any(view.member is None for view in known):
-            raise ValueError("noise levels are chosen on shadows whose membership is known")
-        shares = np.concatenate([self._shares(view) for view in known])  # (samples, levels)
-        member = np.concatenate([np.asarray(view.member) for view in known])
+    def _learn(self, views: Sequence[View]) -> None:
+        """Choose `level`, 1 … levels: the largest AUC over all shadows, the first of ties."""
+        shares, member = examples(views, self._shares)  # (samples, levels), (samples,)
         aucs = [roc_auc_score(member, level) for level in shares.T]
         self.level = 1 + int(np.argmax(aucs))
 
-    def score(self, view: View) -> np.ndarray:
-        """(samples,) float64 in [0, 1]. RuntimeError before `fit`."""
-        if not hasattr(self, "level"):
-            raise RuntimeError("the noise level must be chosen on shadows (fit) before scores")
+    def _score(self, view: View) -> np.ndarray:
+        """(samples,) float64 in [0, 1]."""
         return self._shares(view)[:, self.level - 1]
 
     def _shares(self, view: View) -> np.ndarray:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from nonmember.evidence import View, of_each, trained_on
-
-Statistic = Callable[[View], np.ndarray]
+from nonmember.views import Statistic, View
 
 
 def log_odds(view: View) -> np.ndarray:
@@ -28,11 +24,11 @@ def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.nd
             "set shadows.count to 2 or more"
         )
     try:
-        inside = trained_on(view.reference)
+        inside = view.reference.trained_on()
     except ValueError as error:
         what = f"attack {attack} must know what its reference models trained on"
         raise ValueError(what) from error
-    return of_each(view.reference, statistic), inside
+    return view.reference.of_each(statistic), inside
 
 
 def online_needs(key: str, mode: str, assignment: str) -> list[str]:

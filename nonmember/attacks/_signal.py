@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 def read_signal(view: View, name: str) -> np.ndarray:

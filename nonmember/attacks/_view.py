@@ -1,10 +1,24 @@
-"""Known non-members class by class, and the inputs: for attacks that ask how hard a sample is."""
+"""How an attack reads several views as one table, a class at a time, and the inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from nonmember.evidence import View
+from nonmember.views import View
+
+
+def examples(
+    views: Sequence[View], numbers: Callable[[View], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `numbers` makes of each view, (samples, …), and who is a member, (samples,) bool.
+
+    One view in memory at a time. Every view must have `member`.
+    """
+    pairs = [(numbers(view), np.asarray(view.member, np.bool_)) for view in views]
+    inputs, members = zip(*pairs, strict=True)
+    return np.concatenate(inputs), np.concatenate(members)
 
 
 def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -20,8 +20,9 @@ from pydantic import Field
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._signal import read_signal
-from nonmember.evidence import View
+from nonmember.attacks._view import examples
 from nonmember.settings import Settings
+from nonmember.views import View
 
 _LEAST = np.finfo(np.float32).smallest_subnormal  # losses are stored as float32
 
@@ -51,30 +52,25 @@ class Augmentation(Attack):
         keys = {"augmentation_degrees", "augmentation_pixels"}
         return {"rotations": self.options.model_dump(include=keys)}
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
-        """Rotations: fit the classifier, which has one optimum, so that `seed` is not used.
+    @property
+    def learns(self) -> bool:
+        """The shifts need no shadows."""
+        return self.options.augmentation_kind == "rotations"
 
-        Raises ValueError if there is no shadow or a shadow's membership is unknown.
-        """
-        if self.options.augmentation_kind == "shifts":
-            return
-        if not known or any(view.member is None for view in known):
-            raise ValueError("attack augmentation learns from shadows whose membership is known")
+    def _learn(self, views: Sequence[View]) -> None:
+        """Rotations: fit the classifier, which has one optimum, so that no seed is used."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        inputs = np.concatenate([self._inputs(view) for view in known])
-        member = np.concatenate([np.asarray(view.member) for view in known])
+        inputs, member = examples(views, self._inputs)
         self._classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
         self._classifier.fit(inputs, member)
 
-    def score(self, view: View) -> np.ndarray:
-        """(samples,) float64: a share, or log-odds. RuntimeError before `fit` if that is needed."""
+    def _score(self, view: View) -> np.ndarray:
+        """(samples,) float64: a share, or log-odds."""
         if self.options.augmentation_kind == "shifts":
             return read_signal(view, "shifts")[:, 0]
-        if not hasattr(self, "_classifier"):
-            raise RuntimeError("attack augmentation must be fitted on shadows before it scores")
         return self._classifier.decision_function(self._inputs(view))
 
     def _inputs(self, view: View) -> np.ndarray:

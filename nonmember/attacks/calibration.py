@@ -13,13 +13,13 @@ import numpy as np
 from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import mean_where, read_reference
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Calibration(Attack):
     min_shadows = 2
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats. ValueError without reference models."""
         losses, inside = read_reference(view, _loss, "calibration")
         return mean_where(losses, ~inside, "was trained without") - _loss(view)

@@ -30,8 +30,9 @@ from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import log_odds, mean_where, online_needs, read_reference
 from nonmember.attacks._view import class_means, read_inputs
-from nonmember.evidence import TYPICAL, View
 from nonmember.settings import Settings
+from nonmember.signal_files import TYPICAL
+from nonmember.views import View
 
 _OTHERS = 5  # classes besides the true one
 
@@ -54,32 +55,21 @@ class Combined(Attack):
         """Online, some shadows must have seen the sample."""
         return online_needs("combined_mode", self.options.combined_mode, assignment)
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
-        """Keep what the shadows tell; trees grow when it is known what a target tells.
-
-        Raises ValueError if there is no shadow or a shadow's membership is unknown.
-        """
-        told, members = [], []
-        for view in known:  # one view at a time in memory
-            if view.member is None:
-                raise ValueError("attack combined learns from shadows whose membership is known")
-            told.append(self._told(view))
-            members.append(view.member)
-        if not told:
-            raise ValueError("attack combined needs a shadow to learn from; set more shadows")
+    def _learn(self, views: Sequence[View]) -> None:
+        """Keep what the shadows tell; trees grow when it is known what a target tells."""
+        pairs = [(self._told(view), np.asarray(view.member)) for view in views]
+        told = [one for one, _ in pairs]
         common = [name for name in told[0] if all(name in one for one in told)]
-        self._known = {name: np.concatenate([one[name] for one in told]) for name in common}
-        self._member, self._seed = np.concatenate(members), seed
+        self._shadows = {name: np.concatenate([one[name] for one in told]) for name in common}
+        self._member = np.concatenate([member for _, member in pairs])
         self._trees: dict[tuple[str, ...], HistGradientBoostingClassifier] = {}
 
-    def score(self, view: View) -> np.ndarray:
-        """(samples,) float64. RuntimeError before `fit`."""
-        if not hasattr(self, "_known"):
-            raise RuntimeError("attack combined must be fitted on shadows before it scores")
+    def _score(self, view: View) -> np.ndarray:
+        """(samples,) float64."""
         told = self._told(view)
-        names = tuple(name for name in self._known if name in told)
+        names = tuple(name for name in self._shadows if name in told)
         if names not in self._trees:
-            self._trees[names] = self._grown(_table(self._known, names))
+            self._trees[names] = self._grown(_table(self._shadows, names))
         return np.asarray(self._trees[names].decision_function(_table(told, names)), np.float64)
 
     def _grown(self, table: np.ndarray) -> HistGradientBoostingClassifier:
@@ -88,7 +78,7 @@ class Combined(Attack):
             max_leaf_nodes=self.options.combined_leaves,
             min_samples_leaf=max(1, min(50, len(table) // 20)),
             early_stopping=False,
-            random_state=self._seed,
+            random_state=self.seed,
         )
         return trees.fit(table, self._member)
 
@@ -105,9 +95,8 @@ class Combined(Attack):
             told["models without it"] = np.where(inside.all(axis=0), np.nan, without)
             if self.options.combined_mode == "online":
                 told["models with it"] = mean_where(values, inside, "was trained on")
-        if view.public:
-            known = view.public[0]
-            level = class_means(known.log_odds, known.labels, view.logits.shape[1])[view.labels]
+        if (public := view.public) is not None:
+            level = class_means(public.log_odds, public.labels, view.logits.shape[1])[view.labels]
             told["known non-members"] = np.column_stack([level, view.log_odds - level])
         return told
 

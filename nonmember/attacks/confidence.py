@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Confidence(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, nats."""
         return view.log_odds

@@ -12,10 +12,10 @@ import numpy as np
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Correctness(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, 0 or 1."""
         return statistics.correct(view.logits, view.labels).astype(np.float64)

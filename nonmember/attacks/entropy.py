@@ -11,10 +11,10 @@ import numpy as np
 
 from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 class Entropy(Attack):
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, minus the log of nats."""
         return -statistics.log_entropy(view.log_probs)

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import log_odds, mean_where, online_needs, read_reference
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class LikelihoodRatio(Attack):
@@ -44,7 +44,7 @@ class LikelihoodRatio(Attack):
         """Online, some shadows must have seen the sample."""
         return online_needs("lira_mode", self.options.lira_mode, assignment)
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError if the reference models are too few."""
         return self.compare(view.log_odds, *read_reference(view, log_odds, "lira"))
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import log_odds, mean_where, read_reference
-from nonmember.evidence import View
+from nonmember.views import View
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,14 @@ class _Line:
 class LearnedLikelihoodRatio(Attack):
     min_shadows = 2
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
-        """Both lines, from all shadows together.
-
-        Raises ValueError if there is no shadow or a shadow's membership is unknown.
-        """
-        if not known or any(view.member is None for view in known):
-            raise ValueError("attack lira_learned learns from shadows whose membership is known")
-        parts = [(*_pair(view), np.asarray(view.member, bool)) for view in known]
+    def _learn(self, views: Sequence[View]) -> None:
+        """Both lines, from all shadows together."""
+        parts = [(*_pair(view), np.asarray(view.member, bool)) for view in views]
         odds, mean, member = (np.concatenate(part) for part in zip(*parts, strict=True))
         self._lines = [_fitted(odds[kind], mean[kind]) for kind in (member, ~member)]
 
-    def score(self, view: View) -> np.ndarray:
-        """(samples,) float64. RuntimeError before `fit`; ValueError without reference models."""
-        if not hasattr(self, "_lines"):
-            raise RuntimeError("attack lira_learned must be fitted on shadows before it scores")
+    def _score(self, view: View) -> np.ndarray:
+        """(samples,) float64. ValueError without reference models."""
         odds, mean = _pair(view)
         inside, outside = (line.log_density(odds, mean) for line in self._lines)
         return inside - outside

@@ -7,7 +7,7 @@ Papers: Salem et al. 2019, https://arxiv.org/abs/1806.01246, in two published fo
   log_probabilities_label (the default): the same net on log-probabilities, which keep what rounding
     hides, standardised by the shadows: the log-odds of the true class, then the other classes in
     decreasing order, then the label. Where each class has a place of its own the net has to find
-    out which of them the label means, and with 100 classes learns the shadows by heart instead.
+    out which of them the label means, and with 100 classes memorises the shadows instead.
   sorted_logits (RelaxLoss, https://arxiv.org/abs/2207.05801): the logits in decreasing order
     through 100 hidden units, which are trained here; each rank is standardised by the shadows.
 Both: ReLU, SGD, cross-entropy, the learning rate × 0.1 at fixed shares of the epochs. CRL trains
@@ -25,8 +25,9 @@ import numpy as np
 from pydantic import Field
 
 from nonmember.attacks._base import Attack
-from nonmember.evidence import View
+from nonmember.attacks._view import examples
 from nonmember.settings import Settings
+from nonmember.views import View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,25 +62,22 @@ class NeuralNetwork(Attack):
 
     options: Options
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
+    def _learn(self, views: Sequence[View]) -> None:
         """Train the net; the same (views, seed) give the same net whatever the thread count.
 
-        Raises ValueError if there is no shadow, a shadow's membership is unknown, or the
-        training diverges.
+        Raises ValueError if the training diverges.
         """
-        inputs, member = self._examples(known)
+        inputs, member = examples(views, lambda view: self._inputs(view).astype(np.float32))
         self._center, self._scale = self._standard(inputs)
-        with _reproducible(seed):
+        with _reproducible(self.seed):
             self._net = self._train((inputs - self._center) / self._scale, member)
 
-    def score(self, view: View) -> np.ndarray:
-        """(samples,) float64, log-odds. RuntimeError before `fit`."""
+    def _score(self, view: View) -> np.ndarray:
+        """(samples,) float64, log-odds."""
         import torch
 
         from nonmember.compute import one_thread
 
-        if not hasattr(self, "_net"):
-            raise RuntimeError("attack nn must be fitted on shadows before it scores")
         inputs = (self._inputs(view) - self._center) / self._scale
         with torch.no_grad(), one_thread():
             out = self._net(torch.from_numpy(inputs))  # (n, 2) float64
@@ -95,18 +93,6 @@ class NeuralNetwork(Attack):
         others = view.log_probs[one_hot == 0].reshape(len(one_hot), -1)
         odds = view.log_odds[:, None]
         return np.concatenate([odds, -np.sort(-others, axis=1), one_hot], axis=1)
-
-    def _examples(self, known: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, width) float32 and membership (n,) int64 of all shadows together."""
-        inputs, members = [], []
-        for view in known:  # one view at a time in memory
-            if view.member is None:
-                raise ValueError("attack nn learns from shadows whose membership is known")
-            inputs.append(self._inputs(view).astype(np.float32))
-            members.append(view.member.astype(np.int64))
-        if not inputs:
-            raise ValueError("attack nn needs a shadow to learn from, got 0; set more shadows")
-        return np.concatenate(inputs), np.concatenate(members)
 
     def _standard(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Center and scale of each input; probabilities and labels stay as they are."""
@@ -133,7 +119,7 @@ class NeuralNetwork(Attack):
             fused=True,
         )
         drops = [round(share * options.nn_epochs) for share in options.nn_lr_drops]
-        x, y = torch.from_numpy(inputs), torch.from_numpy(member)
+        x, y = torch.from_numpy(inputs), torch.from_numpy(member.astype(np.int64))
         for epoch in range(options.nn_epochs):
             for group in optimizer.param_groups:
                 group["lr"] *= 0.1 ** drops.count(epoch)

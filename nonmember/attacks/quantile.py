@@ -8,13 +8,11 @@ where a sample lies at about that quantile of the non-members like it. The attac
 number of such units; the paper fits one quantile a false positive rate instead.
 Differs: their regressor is a network on the raw input; here scikit-learn's trees, on the class's
 mean log-odds, how typical the input is of its class and of the nearest other, and its first
-principal components. Learns in `score`, from `View.public`: the regression belongs to the one
+principal components. Learns when it scores, from `View.public`: the regression belongs to the one
 model it is asked about.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
@@ -22,8 +20,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from nonmember.attacks._base import Attack
 from nonmember.attacks._view import class_means, read_inputs
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 _LEAST = 50  # non-members to learn from
 _FOLDS = 5
@@ -44,8 +42,6 @@ class Quantile(Attack):
 
     options: Options
 
-    _seed = 0
-
     def check(self, assignment: str = "split") -> list[str]:
         """Under random_half the shadows see what is evaluated, and no other sample is extracted."""
         if assignment == "split":
@@ -55,11 +51,7 @@ class Quantile(Attack):
             "shadows.assignment to split"
         ]
 
-    def fit(self, known: Sequence[View], seed: int = 0) -> None:
-        """Keep the seed; what there is to learn comes with the view that is scored."""
-        self._seed = seed
-
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError with fewer than 50 known non-members."""
         others = self._others(view)
         odds, classes = others.log_odds, view.logits.shape[1]
@@ -77,16 +69,16 @@ class Quantile(Attack):
 
         A mean without the sample alone would tell the trees what that sample's own log-odds are.
         """
-        folds = np.random.default_rng(self._seed).permutation(len(labels)) % _FOLDS
-        found = np.empty(len(labels))
+        folds = np.random.default_rng(self.seed).permutation(len(labels)) % _FOLDS
+        means = np.empty(len(labels))
         for fold in range(_FOLDS):
             own = folds == fold
-            found[own] = class_means(odds[~own], labels[~own], classes)[labels[own]]
-        return found
+            means[own] = class_means(odds[~own], labels[~own], classes)[labels[own]]
+        return means
 
     def _others(self, view: View) -> View:
         """Samples the view's model was not trained on and that are not scored."""
-        others = view.public[0] if len(view.public) else None
+        others = view.public
         if others is None or len(others) < _LEAST:
             count = 0 if others is None else len(others)
             raise ValueError(
@@ -103,7 +95,7 @@ class Quantile(Attack):
             quantile=level,
             max_iter=self.options.quantile_trees,
             max_leaf_nodes=self.options.quantile_leaves,
-            random_state=self._seed,
+            random_state=self.seed,
             early_stopping=False,
         )
         return np.asarray(trees.fit(seen, odds).predict(asked), np.float64)

@@ -24,8 +24,8 @@ from pydantic import Field
 from nonmember import statistics
 from nonmember.attacks._base import Attack
 from nonmember.attacks._reference import mean_where, online_needs, read_reference
-from nonmember.evidence import View
 from nonmember.settings import Settings
+from nonmember.views import View
 
 
 class Rmia(Attack):
@@ -55,7 +55,7 @@ class Rmia(Attack):
         """Online, some shadows must have seen the sample."""
         return online_needs("rmia_mode", self.options.rmia_mode, assignment)
 
-    def score(self, view: View) -> np.ndarray:
+    def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, a `share` in [0, 1]. ValueError without reference models."""
         ratio = self.log_ratio(view)
         if self.options.rmia_score == "ratio":

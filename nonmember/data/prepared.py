@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nonmember import files
-from nonmember.data.kinds import KINDS, Kind, Outline
+from nonmember.kinds import KINDS, Kind, Outline
 
 if TYPE_CHECKING:
     from nonmember.datasets import Arrays

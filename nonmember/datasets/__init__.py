@@ -1,7 +1,7 @@
 """Data sources: one file each, found by name."""
 
-from nonmember.data.kinds import Outline
 from nonmember.datasets._base import Arrays, Dataset
+from nonmember.kinds import Outline
 from nonmember.registry import Registry
 
 datasets: Registry[Dataset] = Registry("data set", "nonmember.datasets", Dataset)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nonmember.data.kinds import Kind, Outline
+from nonmember.kinds import Kind, Outline
 from nonmember.settings import Settings
 
 
@@ -23,7 +23,7 @@ class Arrays:
     mean, std: the normalisation, one number a channel (images, after dividing by 255) or a
         feature (tables), or one for all; a model sees (inputs·scale − mean) / std.
     source: where the data came from, for people.
-    kind: what the inputs are (see nonmember.data.kinds).
+    kind: what the inputs are (see nonmember.kinds).
     vocabulary: how many token ids there are, the padding among them; None unless tokens.
     """
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.datasets._base import Arrays
 from nonmember.datasets._moments import moments
+from nonmember.kinds import BINARY, IMAGE, TABLE
 from nonmember.settings import Settings
 
 MISSING = {"", "nan"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonmember.data.kinds import TOKENS
 from nonmember.datasets._base import Arrays
 from nonmember.datasets._tables import encode_labels
+from nonmember.kinds import TOKENS
 
 
 def token_arrays(

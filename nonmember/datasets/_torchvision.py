@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
+from nonmember.kinds import IMAGE
 
 TIMEOUT = 30.0  # seconds without an answer until a download gives up
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._moments import moments
+from nonmember.kinds import IMAGE
 
 
 class Digits(Dataset):

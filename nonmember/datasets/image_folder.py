@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._moments import moments
+from nonmember.kinds import IMAGE
 from nonmember.settings import Settings
 
 EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from nonmember.data.kinds import BINARY
 from nonmember.datasets._base import Arrays, Dataset
+from nonmember.kinds import BINARY
 from nonmember.settings import Settings
 
 CLASSES, FEATURES, SUBSTYLES = 100, 600, 2

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nonmember.data.kinds import IMAGE
 from nonmember.datasets._base import Arrays
 from nonmember.datasets._torchvision import _Downloaded
+from nonmember.kinds import IMAGE
 
 
 class Svhn(_Downloaded):

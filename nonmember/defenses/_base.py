@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nonmember.data.kinds import Kind
 from nonmember.defenses._run import Batch, Run
+from nonmember.kinds import Kind
 from nonmember.optimizers import PartOptions
 from nonmember.settings import Settings
 from nonmember.task import Task, TrainOptions

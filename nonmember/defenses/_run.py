@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from nonmember.data.kinds import Kind
+from nonmember.kinds import Kind
 from nonmember.task import Task, TrainOptions
 
 S = TypeVar("S")

@@ -31,10 +31,10 @@ from pydantic import Field
 from scipy.optimize import brentq
 from torch import Tensor
 
-from nonmember.data.kinds import Kind
 from nonmember.defenses import _query
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import answers, own_stream
+from nonmember.kinds import Kind
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:

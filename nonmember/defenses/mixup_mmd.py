@@ -29,7 +29,6 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from nonmember.data.kinds import Kind
 from nonmember.defenses._base import Batch, Defense
 from nonmember.defenses._inference import (
     answers,
@@ -38,6 +37,7 @@ from nonmember.defenses._inference import (
     frozen_statistics,
     own_stream,
 )
+from nonmember.kinds import Kind
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:

@@ -38,8 +38,8 @@ from nonmember.defenses._inference import answers, draw, forward_inference
 from nonmember.settings import Settings
 
 if TYPE_CHECKING:
-    from nonmember.data.kinds import Kind
     from nonmember.defenses._run import Run
+    from nonmember.kinds import Kind
     from nonmember.task import Task, TrainOptions
 
 

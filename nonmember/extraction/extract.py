@@ -16,9 +16,9 @@ from nonmember.data import prepared
 from nonmember.data.canaries import Canaries
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows
-from nonmember.evidence import INFERENCE
 from nonmember.extraction.released import Released
 from nonmember.queries import Query, queries
+from nonmember.signal_files import INFERENCE
 from nonmember.task import Task
 from nonmember.training.store import Store
 

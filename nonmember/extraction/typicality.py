@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import evenly
-from nonmember.evidence import TYPICAL
+from nonmember.signal_files import TYPICAL
 
 COMPONENTS = 32
 _FITTED = 10_000  # samples that the components are fitted on, at most

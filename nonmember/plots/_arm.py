@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nonmember.evidence import View
 from nonmember.metrics.report import AttackNumbers, AuditReport
 from nonmember.metrics.scores import ScoreSet
+from nonmember.views import View
 
 
 @dataclass(frozen=True, eq=False)

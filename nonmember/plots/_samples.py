@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nonmember import statistics
-from nonmember.evidence import View
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import (
     COLOUR,
@@ -21,6 +20,7 @@ from nonmember.plots._style import (
     number,
     percent_axis,
 )
+from nonmember.views import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

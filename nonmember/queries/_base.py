@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from nonmember import statistics
-from nonmember.data.kinds import Kind, Outline
+from nonmember.kinds import Kind, Outline
 from nonmember.settings import Settings
 
 Answer = Callable[[Tensor], np.ndarray]  # raw inputs (k, …) -> released logits (k, classes) float32

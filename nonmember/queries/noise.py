@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, log_odds
 from nonmember.settings import Settings
 

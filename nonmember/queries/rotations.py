@@ -21,7 +21,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, rotate
 
 from nonmember import statistics
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, image_problems
 from nonmember.settings import Settings
 

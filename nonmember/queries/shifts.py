@@ -13,7 +13,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from nonmember import statistics
-from nonmember.data.kinds import Outline
+from nonmember.kinds import Outline
 from nonmember.queries._base import Answer, Query, Samples, image_problems
 
 PAD = 4  # as in the training's crop_flip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from nonmember.architectures import architectures
-from nonmember.data.kinds import Outline
 from nonmember.defenses import Defense, defenses
+from nonmember.kinds import Outline
 from nonmember.task import Task
 
 

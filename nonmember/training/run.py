@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from nonmember import optimizers
 from nonmember.data.batches import batches, crop_flip, pick
-from nonmember.data.kinds import Kind
 from nonmember.data.prepared import Normalise
 from nonmember.defenses import Batch, Defense
 from nonmember.features import FeatureReader
+from nonmember.kinds import Kind
 from nonmember.task import Task, TrainOptions
 
 S = TypeVar("S")

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from nonmember.architectures import architectures
-from nonmember.data.kinds import TOKENS, Outline
 from nonmember.features import FeatureReader
+from nonmember.kinds import TOKENS, Outline
 
 FEATURES = {"mlp": 128, "resnet18": 512, "resnet20": 64, "vgg11_bn": 512}
 IMAGES = sorted(set(FEATURES) - {"mlp"})
@@ -145,7 +145,7 @@ def test_mlp_refuses_bad_options(options: dict[str, object]) -> None:
 def test_a_table_does_not_pay_for_torchvision() -> None:
     code = (
         "import sys; from nonmember.architectures import architectures as a; "
-        "[cls for _, cls in a]; from nonmember.data.kinds import TABLE, Outline; "
+        "[cls for _, cls in a]; from nonmember.kinds import TABLE, Outline; "
         "a.get('mlp')().build(Outline(9, 2, (6,), TABLE)); print('torchvision' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from nonmember.attacks import attacks
-from nonmember.evidence import View
+from nonmember.attacks import Attack, attacks
 from nonmember.metrics import rates
 from nonmember.queries import queries
 from nonmember.settings import Settings
+from nonmember.views import Models, View
 
 NORMS = ("grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2")
 SHADOWS = 4
+LEARNING = [(name, {}) for name, attack in attacks if attack().learns]
+LEARNING += [("augmentation", {"augmentation_kind": "rotations"})]
 
 
 def model(seed: int, labels: np.ndarray, leak: float, share: float = 0.5, **more: object) -> View:
@@ -27,11 +29,12 @@ def model(seed: int, labels: np.ndarray, leak: float, share: float = 0.5, **more
     n, classes = len(labels), labels.max() + 1
     member = rng.permutation(n) < share * n
     logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
-    known = abs(leak) * (member if leak > 0 else ~member)
-    logits[np.arange(n), labels] += 1 + known
-    signals = {name: rng.exponential(np.exp(-known)) for name in NORMS}
-    shares = expit(rng.normal(known[:, None], 1, (n, 21)))
+    gain = abs(leak) * (member if leak > 0 else ~member)
+    logits[np.arange(n), labels] += 1 + gain
+    signals = {name: rng.exponential(np.exp(-gain)) for name in NORMS}
+    shares = expit(rng.normal(gain[:, None], 1, (n, 21)))
     signals |= {"noise": shares[:, :20], "shifts": shares[:, 20:]}
+    signals["rotations"] = np.repeat(gain[:, None], 14, axis=1)
     signals = {name: values.astype(np.float32) for name, values in signals.items()}
     inputs = rng.normal(size=(n, 3)).astype(np.float32)
     return View(np.arange(n), labels, logits, signals, member, inputs=inputs, **more)
@@ -46,11 +49,12 @@ def make_views(
         model(i, labels, leak if shadow_leak is None else shadow_leak) for i in range(SHADOWS)
     ]
     shadows = [
-        dataclasses.replace(one, reference=[other for other in shadows if other is not one])
+        dataclasses.replace(one, reference=Models([v for v in shadows if v is not one]))
         for one in shadows
     ]
-    public = [model(51, labels, leak, share=0)]
-    return model(50, labels, leak, reference=shadows, public=public), shadows
+    public = model(51, labels, leak, share=0)
+    target = model(50, labels, leak, reference=Models(shadows), read_public=lambda: public)
+    return target, shadows
 
 
 def fitted_scores(name: str, target: View, shadows: list[View]) -> np.ndarray:
@@ -99,10 +103,10 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
 
     def pick(view: View, **more: object) -> View:
         signals = {k: v[order] for k, v in view.signals.items()}
-        more |= {"inputs": view.inputs[order], "public": view.public}
+        more |= {"inputs": view.inputs[order], "read_public": view.read_public}
         return View(view.ids[order], view.labels[order], view.logits[order], signals, **more)
 
-    references = [pick(v, member=v.member[order]) for v in shadows]
+    references = Models([pick(v, member=v.member[order]) for v in shadows])
     blind = fitted_scores(name, pick(target, reference=references), shadows)
     np.testing.assert_allclose(blind, scores[order], rtol=1e-6, atol=1e-9)
 
@@ -112,6 +116,72 @@ def test_extreme_logits_stay_finite(name):
     target, shadows = make_views(3.0)
     extreme = dataclasses.replace(target, logits=target.logits * 2000)
     assert np.isfinite(fitted_scores(name, extreme, shadows)).all()
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_what_is_checked_for_all_is_left_to_the_base(name):
+    attack = attacks.get(name)
+    assert (attack.fit, attack.score) == (Attack.fit, Attack.score)
+    assert attack().name == name
+
+
+@pytest.mark.parametrize(("name", "options"), LEARNING)
+def test_an_attack_that_learns_must_be_fitted_before_it_scores(name, options):
+    target, shadows = make_views(3.0, n=100)
+    attack = attacks.get(name)(**options)
+    message = f"attack {name} must be fitted on shadows before it scores"
+    with pytest.raises(RuntimeError, match=message):
+        attack.score(target)
+    attack.fit(shadows)
+    attack.score(target)
+    with pytest.raises(ValueError, match=f"attack {name} needs a shadow to learn from, got 0"):
+        attack.fit([])
+    with pytest.raises(RuntimeError, match=message):  # what it learned before is not used
+        attack.score(target)
+
+
+@pytest.mark.parametrize(("name", "options"), LEARNING)
+def test_an_attack_learns_only_where_membership_is_known(name, options):
+    _, shadows = make_views(3.0, n=100)
+    shadows[1] = dataclasses.replace(shadows[1], member=None)
+    message = f"attack {name} learns from shadows whose membership is known: that of shadow 1"
+    with pytest.raises(ValueError, match=message):
+        attacks.get(name)(**options).fit(shadows)
+
+
+@pytest.mark.parametrize("name", sorted(set(attacks.names()) - {name for name, _ in LEARNING[:-1]}))
+def test_any_other_attack_needs_no_fit(name):
+    target, _ = make_views(3.0)
+    unfitted, fitted = attacks.get(name)(), attacks.get(name)()
+    fitted.fit([])
+    np.testing.assert_array_equal(unfitted.score(target), fitted.score(target))
+
+
+class Scores(Attack):
+    """Returns what it was made with."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def _score(self, view: View) -> np.ndarray:
+        return self.scores
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.zeros((9, 1)), r"must score \(9,\) float64, got \(9, 1\) float64"),
+        (np.zeros(8), r"must score \(9,\) float64, got \(8,\) float64"),
+        (np.zeros(9, np.float32), r"must score \(9,\) float64, got \(9,\) float32"),
+        (np.r_[np.zeros(7), np.inf, np.nan], "must be finite: 2 of 9 are not, .*sample 7"),
+    ],
+)
+def test_scores_that_are_none_are_refused(scores, message):
+    view = model(0, np.arange(9) % 3, 0.0)
+    with pytest.raises(ValueError, match=message):
+        Scores(scores).score(view)
+    np.testing.assert_array_equal(Scores(np.arange(9.0)).score(view), np.arange(9))
 
 
 @pytest.mark.parametrize("name", attacks.names())

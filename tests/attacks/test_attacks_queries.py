@@ -8,16 +8,10 @@ from scipy.special import logit
 from scipy.stats import rankdata
 
 from nonmember.attacks import Attack, attacks
-from nonmember.evidence import View
 from nonmember.metrics import rates
+from nonmember.views import View
 
 LEVELS = 4
-LEARNING = [
-    ("boundary_noise", {"noise_levels": LEVELS}),
-    ("merlin", {"noise_levels": LEVELS}),
-    ("augmentation", {"augmentation_kind": "rotations", "augmentation_input": "correctness"}),
-    ("augmentation", {"augmentation_kind": "rotations", "augmentation_input": "losses"}),
-]
 
 
 def view(signal: str, values: np.ndarray, member: np.ndarray | None) -> View:
@@ -63,7 +57,7 @@ def test_the_level_is_chosen_on_the_shadows_only(name: str, half: int) -> None:
     assert rates.auc(attack.score(noise(4, (2, 4))), noise(4, (2, 4)).member).value > 0.8
 
 
-def test_of_equal_levels_the_first_is_taken() -> None:
+def test_of_tied_levels_the_first_is_taken() -> None:
     member = np.array([True, False])
     attack = attacks.get("merlin")(noise_levels=LEVELS)
     attack.fit([view("noise", np.repeat([[1.0], [0.0]], 2 * LEVELS, 1), member)])
@@ -115,19 +109,6 @@ def test_losses_reach_the_classifier_as_log_odds() -> None:
     np.testing.assert_array_equal(rankdata(scores), rankdata(-losses))
     inside = attack._inputs(one)[2:5, 6]
     np.testing.assert_allclose(inside, logit(np.exp(-losses[2:5])), rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize(("name", "options"), LEARNING)
-def test_shadows_are_needed_and_their_membership(name: str, options: dict) -> None:
-    attack = build(name, options)
-    signal = "rotations" if name == "augmentation" else "noise"
-    one = rotations(1, 3.0) if name == "augmentation" else noise(1, (1, 1))
-    with pytest.raises(RuntimeError, match="shadows"):
-        attack.score(one)
-    unknown = view(signal, one.signals[signal], None)
-    for known in ([], [unknown]):
-        with pytest.raises(ValueError, match="shadows whose membership is known"):
-            attack.fit(known)
 
 
 @pytest.mark.parametrize("name", ["boundary_noise", "merlin"])

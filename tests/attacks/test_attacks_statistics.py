@@ -8,8 +8,8 @@ from scipy.stats import rankdata
 
 from nonmember import statistics
 from nonmember.attacks import attacks
-from nonmember.evidence import View
 from nonmember.metrics import rates
+from nonmember.views import View
 
 
 def view(scale: float = 2.0, n: int = 300) -> View:

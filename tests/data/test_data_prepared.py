@@ -10,9 +10,9 @@ import torch
 
 from nonmember import files
 from nonmember.data import prepared
-from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.data.prepared import Normalise
 from nonmember.datasets import Arrays
+from nonmember.kinds import BINARY, IMAGE, TABLE
 
 
 def images(seed: int = 0) -> Arrays:

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nonmember.data.canaries import Canaries
 from nonmember.data.splits import (
     SCHEMES,
     Rows,
@@ -281,16 +280,6 @@ def test_canaries_are_as_many_members_as_non_members_with_wrong_labels(share: fl
     assert len(canaries.rows) == 2 * count
     assert (canaries.labels != labels[canaries.rows]).all()
     assert ((canaries.labels >= 0) & (canaries.labels < 5)).all()
-
-
-def test_canaries_change_only_their_own_labels(tmp_path: Path) -> None:
-    canaries = Canaries(np.array([3, 8]), np.array([1, 2]))
-    rows = np.array([8, 1, 3, 5])
-    np.testing.assert_array_equal(canaries.relabel(rows, np.zeros(4, np.int64)), [2, 0, 1, 0])
-    np.testing.assert_array_equal(canaries.among(rows), [True, False, True, False])
-    np.testing.assert_array_equal(canaries.within(np.array([8])).labels, [2])
-    canaries.save(tmp_path / "canaries.npz")
-    np.testing.assert_array_equal(Canaries.load(tmp_path / "canaries.npz").rows, [3, 8])
 
 
 def test_too_few_members_for_a_canary() -> None:

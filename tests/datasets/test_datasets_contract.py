@@ -10,8 +10,8 @@ import pytest
 from datasets_samples import Source
 from pydantic import ValidationError
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.datasets import Arrays, datasets
+from nonmember.kinds import BINARY, IMAGE, TABLE
 
 NAMES = datasets.names()
 READS_PATH = [name for name in NAMES if name not in ("shoppers", "digits")]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from datasets_samples import npz
 
-from nonmember.data.kinds import TABLE as TABLE_KIND
-from nonmember.data.kinds import TOKENS
 from nonmember.datasets import Arrays
 from nonmember.datasets.npz import Npz
+from nonmember.kinds import TABLE as TABLE_KIND
+from nonmember.kinds import TOKENS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 5), np.uint8)
 TABLE = np.random.default_rng(1).normal(3, 2, (20, 5))

@@ -10,6 +10,7 @@ import torch
 
 from nonmember.data.prepared import Prepared
 from nonmember.defenses import EarlyStopping
+from nonmember.defenses._run import Run
 from nonmember.task import Task
 from nonmember.training.train import Trained, restore, train
 
@@ -62,7 +63,7 @@ def test_the_best_epoch_is_chosen_on_a_part_of_the_training_set(
 ) -> None:
     epochs: list[dict[str, torch.Tensor]] = []
 
-    def keep(self: EarlyStopping, run: Any) -> None:
+    def keep(self: EarlyStopping, run: Run) -> None:
         epochs.append({key: value.clone() for key, value in run.model.state_dict().items()})
 
     monkeypatch.setattr(EarlyStopping, "end_epoch", keep)

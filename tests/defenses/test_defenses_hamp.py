@@ -10,9 +10,9 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE
 from nonmember.defenses import HAMP, Batch
 from nonmember.defenses.hamp import label_entropy, random_inputs, top_probability
+from nonmember.kinds import BINARY, IMAGE, TABLE
 from nonmember.training.build import build_defense
 from nonmember.training.train import train_with_required
 

@@ -36,7 +36,7 @@ def two_gradients(
 
 
 def assert_one_step(
-    tmp_path: Any,
+    tmp_path: Path,
     defense: dict[str, Any],
     rho: float,
     a: float,

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nonmember.architectures import architectures
-from nonmember.data.kinds import TOKENS, Outline
 from nonmember.extraction import signals
 from nonmember.features import FeatureReader
+from nonmember.kinds import TOKENS, Outline
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "mlp": (30,),

@@ -14,8 +14,8 @@ import torch
 
 from nonmember.data import prepared
 from nonmember.data.prepared import Prepared
-from nonmember.evidence import TYPICAL
 from nonmember.extraction import typicality
+from nonmember.signal_files import TYPICAL
 
 
 def slow_typicality(inputs: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE, Outline
+from nonmember.kinds import BINARY, IMAGE, TABLE, Outline
 from nonmember.queries import Answer, Samples
 
 CLASSES = 3

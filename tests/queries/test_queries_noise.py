@@ -10,7 +10,7 @@ import torch
 from queries_toys import linear, make, pick
 from scipy import stats
 
-from nonmember.data.kinds import BINARY, IMAGE, TABLE
+from nonmember.kinds import BINARY, IMAGE, TABLE
 from nonmember.queries import Answer, Samples, queries
 from nonmember.queries.noise import Noise, flips
 

@@ -9,7 +9,7 @@ import torch
 from queries_toys import linear, make, pick
 
 from nonmember import statistics
-from nonmember.data.kinds import IMAGE
+from nonmember.kinds import IMAGE
 from nonmember.queries import Samples, queries
 
 

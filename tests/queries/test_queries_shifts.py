@@ -9,7 +9,7 @@ import torch
 from queries_toys import linear, make
 
 from nonmember.data.batches import crop_flip
-from nonmember.data.kinds import IMAGE
+from nonmember.kinds import IMAGE
 from nonmember.queries import Samples, queries
 
 

@@ -12,13 +12,10 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
-from pydantic import ValidationError
 
-from nonmember.data.batches import batches, crop_flip
 from nonmember.data.prepared import Prepared
 from nonmember.defenses import Defense
 from nonmember.defenses._run import Run
-from nonmember.task import TrainOptions
 from nonmember.training.build import build_model
 from nonmember.training.train import restore, train
 
@@ -31,84 +28,6 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return tiny.save(tmp_path_factory.mktemp("images"), (2, 6, 5), n=96)
-
-
-def test_learning_rates_by_first_epoch() -> None:
-    options = TrainOptions(lr={0: 0.1, 3: 0.02, 5: 0.004}, epochs=7)
-    assert [options.lr_at(e) for e in range(7)] == [0.1, 0.1, 0.1, 0.02, 0.02, 0.004, 0.004]
-    assert TrainOptions(lr=0.3).lr_at(99) == 0.3
-
-
-def test_cosine_is_torchs() -> None:
-    options = TrainOptions(lr=0.2, schedule="cosine", epochs=9)
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
-    twin = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=9)
-    for epoch in range(9):
-        assert options.lr_at(epoch) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
-        optimizer.step()
-        twin.step()
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"lr": 0.0}, "lr"),
-        ({"lr": {0: 0.1, 5: -0.1}}, "starts at 0"),
-        ({"lr": {1: 0.1}}, "starts at 0"),
-        ({"lr": {}}, "starts at 0"),
-        ({"lr": {0: 0.1}, "schedule": "cosine"}, r"train\.schedule: cosine needs a single number"),
-        ({"nesterov": True, "momentum": 0.0}, r"train\.nesterov: needs train\.momentum"),
-        ({"epochs": 0}, "epochs"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"momentum": 1.0}, "momentum"),
-        ({"optimizer": "rmsprop"}, "optimizer"),
-    ],
-    ids=str,
-)
-def test_bad_training_settings_are_refused_by_name(bad: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        TrainOptions(**bad)
-
-
-@pytest.mark.parametrize(
-    ("n", "size", "sizes"),
-    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 2]), (5, 8, [5])],
-)
-def test_a_last_batch_of_one_joins_its_neighbour(n: int, size: int, sizes: list[int]) -> None:
-    order = torch.randperm(n)
-    pieces = batches(order, size)
-    assert [len(piece) for piece in pieces] == sizes
-    assert torch.equal(torch.cat(pieces), order)
-
-
-def slow_crop_flip(images: torch.Tensor, generator: torch.Generator, pad: int) -> torch.Tensor:
-    """Sample by sample, from the same draws."""
-    n, _, height, width = images.shape
-    corner = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=generator)[:, :, 0].tolist()
-    flipped = torch.randint(0, 2, (n, 1), generator=generator)[:, 0].tolist()
-    out = []
-    for image, top, left, flip in zip(images, *corner, flipped, strict=True):
-        big = F.pad(image, (pad, pad, pad, pad))[:, top : top + height, left : left + width]
-        out.append(big.flip(2) if flip else big)
-    return torch.stack(out)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-@pytest.mark.parametrize("pad", [1, 4])
-def test_crop_flip_is_its_slow_twin_on_images_that_are_not_square(
-    dtype: torch.dtype, pad: int
-) -> None:
-    images = torch.randint(1, 255, (40, 3, 7, 5)).to(dtype)
-    one = crop_flip(images, torch.Generator().manual_seed(5), pad)
-    two = slow_crop_flip(images, torch.Generator().manual_seed(5), pad)
-    assert one.dtype == dtype
-    assert torch.equal(one, two)
-
-
-def test_crop_flip_draws_for_each_sample_and_reaches_every_place() -> None:
-    image = torch.arange(1, 36).reshape(1, 1, 7, 5).float().expand(4000, 1, 7, 5)
-    seen = crop_flip(image, torch.Generator().manual_seed(0), pad=1).unique(dim=0)
-    assert len(seen) == 3 * 3 * 2  # top × left × flip
 
 
 def by_hand(data: Prepared, **options: Any) -> dict[str, torch.Tensor]:
