@@ -2,7 +2,10 @@
 
 inputs.npy    (n, …) uint8 or float32, int32 for token ids, memory-mappable
 labels.npy    (n,) int64
-dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256
+ids.npy       (n,) text, what each record is called; missing: by its row
+groups.npy    (n,) int64, equal for records that belong together; missing: each alone
+dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256,
+              skipped and notices (what was left out and what looks odd, for people)
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
     files.write_array(folder / "inputs.npy", inputs)
     files.write_array(folder / "labels.npy", labels)
+    for name_of, values in (("ids", arrays.ids), ("groups", arrays.groups)):
+        (folder / f"{name_of}.npy").unlink(missing_ok=True)
+        if values is not None:
+            files.write_array(folder / f"{name_of}.npy", np.array(values))
     files.write_json(
         folder / "dataset.json",
         {
@@ -51,6 +58,8 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
             "std": arrays.std,
             "source": arrays.source,
             "sha256": digest.hexdigest(),
+            "skipped": arrays.skipped,
+            "notices": arrays.notices,
         },
     )
 
@@ -99,6 +108,8 @@ class Prepared:
     inputs: np.ndarray
     labels: np.ndarray
     vocabulary: int | None = None
+    ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def kind(self) -> Kind:
@@ -115,6 +126,11 @@ class Prepared:
         inputs = np.ascontiguousarray(self.inputs[rows])
         return torch.from_numpy(inputs), torch.from_numpy(self.labels[rows])
 
+    def record_ids(self, rows: np.ndarray) -> list[str]:
+        """What some rows are called where they came from: a path, a line, a name, or the row."""
+        named = rows if self.ids is None else self.ids[rows]
+        return [str(name) for name in named.tolist()]
+
 
 def load(folder: str | Path) -> Prepared:
     """Open a folder that `save` wrote; ValueError if its files do not belong together or do not
@@ -128,6 +144,7 @@ def load(folder: str | Path) -> Prepared:
         )
     inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
+    ids, groups = (_optional(folder / f"{name}.npy", meta["n"]) for name in ("ids", "groups"))
     if list(inputs.shape) != [meta["n"], *meta["shape"]] or labels.shape != (meta["n"],):
         raise ValueError(
             f"{folder}: inputs {inputs.shape} and labels {labels.shape} do not match dataset.json"
@@ -142,4 +159,16 @@ def load(folder: str | Path) -> Prepared:
         inputs=inputs,
         labels=labels,
         vocabulary=meta["vocabulary"],
+        ids=ids,
+        groups=groups,
     )
+
+
+def _optional(path: Path, n: int) -> np.ndarray | None:
+    """(n,), memory-mapped; None if there is no such file, ValueError if it has another length."""
+    if not path.exists():
+        return None
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if values.shape != (n,):
+        raise ValueError(f"{path}: must hold {n} values, as dataset.json says, is {values.shape}")
+    return values
