@@ -87,6 +87,7 @@ class _Checker:
         attacker = self._attacker()
         self._possible(chosen, fixed["shadows"])
         asked = self._queries(chosen)
+        self._groups(dataset, fixed["split"])
         outline = self._outline(dataset) if dataset else None
         self._together(dataset, model, defense, asked, fixed, outline)
         if outline:
@@ -218,7 +219,9 @@ class _Checker:
         """What only shows when sections meet, and when the data is looked at."""
         split, train, shadows = fixed["split"], fixed["train"], fixed["shadows"]
         if outline and split:
-            self._try(lambda: split.canary_count(split.members(split.set_size(outline.n))))
+            fits = self._try(lambda: split.canary_count(split.members(split.set_size(outline.n))))
+            if fits is not None and split.group is not None:
+                self._try(lambda: split.check_groups(outline.n, outline.largest_group))
         if split and shadows and shadows.assignment == "random_half":
             if split.inference_share > 0:
                 self.problems.append(
@@ -252,6 +255,19 @@ class _Checker:
                 f"defense.name: {defense['name']} needs an inference set; set split.scheme to past "
                 "or relaxloss, or split.inference_share above 0"
             )
+
+    def _groups(self, dataset: dict[str, Any], split: SplitOptions | None) -> None:
+        """`split.group` is read by the data source, which must know what to do with it."""
+        if not dataset or split is None or split.group is None:
+            return
+        if datasets.get(dataset["name"]).group_is:
+            dataset["group"] = split.group
+            return
+        able = ", ".join(f"{name} ({cls.group_is})" for name, cls in datasets if cls.group_is)
+        self.problems.append(
+            f"split.group: {dataset['name']} has no groups, found {shown(split.group)}; they are "
+            f"read from {able}"
+        )
 
     def _kind(self, dataset: dict[str, Any], chosen: dict[str, Any], outline: Outline) -> None:
         """What the chosen attacks read and such inputs do not have; tokens that are none."""

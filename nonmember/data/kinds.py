@@ -53,6 +53,7 @@ class Outline(NamedTuple):
     """What a data set looks like from outside.
 
     n: samples. shape: of one input. vocabulary: of tokens, ids are 0 … vocabulary − 1, else None.
+    largest_group: samples of the group that has the most.
     """
 
     n: int
@@ -60,3 +61,4 @@ class Outline(NamedTuple):
     shape: tuple[int, ...]
     kind: Kind
     vocabulary: int | None = None
+    largest_group: int = 1

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from nonmember import files
+from nonmember.data.groups import largest
 from nonmember.data.kinds import KINDS, Kind, Outline
 
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ class Prepared:
     @property
     def outline(self) -> Outline:
         """The size of the data."""
-        return Outline(len(self.labels), self.classes, self.shape, self.kind, self.vocabulary)
+        return Outline(
+            len(self.labels), self.classes, self.shape, self.kind, self.vocabulary,
+            largest(self.groups),
+        )  # fmt: skip
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""

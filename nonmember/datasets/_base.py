@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nonmember.data.groups import largest
 from nonmember.data.kinds import Kind, Outline
 from nonmember.settings import Settings
 
@@ -52,7 +53,10 @@ class Arrays:
     def outline(self) -> Outline:
         """The size of the data."""
         shape = self.inputs.shape[1:]
-        return Outline(len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary)
+        return Outline(
+            len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary,
+            largest(self.groups),
+        )  # fmt: skip
 
 
 class Dataset:
