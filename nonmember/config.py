@@ -91,11 +91,14 @@ class _Checker:
         defense = self._part("defense", defenses)
         chosen = self._attacks()
         attacker = self._attacker()
+        split = fixed["split"]
+        if dataset and split and split.group and datasets.get(dataset["name"]).group_is:
+            dataset["group"] = split.group  # which the source reads
         setup = Setup(
             dataset=dataset or None,
             tokens=self._written("dataset").get("tokens") is True,
             outline=self._outline(dataset) if dataset else None,
-            split=fixed["split"],
+            split=split,
             train=fixed["train"],
             shadows=fixed["shadows"],
             attacker=attacker,

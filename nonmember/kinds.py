@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -53,6 +55,7 @@ class Outline(NamedTuple):
     """What a data set looks like from outside.
 
     n: samples. shape: of one input. vocabulary: of tokens, ids are 0 … vocabulary − 1, else None.
+    largest_group: samples of the group that has the most.
     """
 
     n: int
@@ -60,3 +63,9 @@ class Outline(NamedTuple):
     shape: tuple[int, ...]
     kind: Kind
     vocabulary: int | None = None
+    largest_group: int = 1
+
+
+def largest(groups: np.ndarray | None) -> int:
+    """Records of the largest group, 1 where every record stands alone. groups: (n,) int64."""
+    return 1 if groups is None else int(np.bincount(groups).max())

@@ -18,7 +18,7 @@ from typing import Any
 from nonmember.architectures import Architecture
 from nonmember.attacks import Attack
 from nonmember.data.splits import SplitOptions
-from nonmember.datasets import Outline
+from nonmember.datasets import Outline, datasets
 from nonmember.defenses import Defense
 from nonmember.params import AttackerOptions, ShadowOptions, shown
 from nonmember.queries import queries
@@ -112,6 +112,24 @@ def attacks_agree_on_queries(attacks: Mapping[str, Attack]) -> list[str]:
 def split_fits_the_data(split: SplitOptions, outline: Outline) -> list[str]:
     """The sets and the canaries in them are as many as the data has room for."""
     return _complaint(lambda: split.canary_count(split.members(split.set_size(outline.n))))
+
+
+def groups_fit_into_sets(split: SplitOptions, outline: Outline) -> list[str]:
+    """Records of one group go to one set, which must hold them."""
+    if split.group is None or _complaint(lambda: split.set_size(outline.n)):
+        return []
+    return _complaint(lambda: split.check_groups(outline.n, outline.largest_group))
+
+
+def groups_are_read_by_the_source(dataset: Mapping[str, Any], split: SplitOptions) -> list[str]:
+    """`split.group` is read by the data source, which must know what to do with it."""
+    if split.group is None or datasets.get(dataset["name"]).group_is:
+        return []
+    able = ", ".join(f"{name} ({cls.group_is})" for name, cls in datasets if cls.group_is)
+    return [
+        f"split.group: {dataset['name']} has no groups, found {shown(split.group)}; they are read "
+        f"from {able}"
+    ]
 
 
 def shadows_train_on_as_much_as_the_target(
@@ -226,6 +244,8 @@ RULES: tuple[Callable[..., list[str]], ...] = (
     enough_shadows,
     attacks_agree_on_queries,
     split_fits_the_data,
+    groups_are_read_by_the_source,
+    groups_fit_into_sets,
     shadows_train_on_as_much_as_the_target,
     random_halves_come_in_pairs,
     model_takes_the_data,

@@ -556,3 +556,41 @@ def test_what_token_ids_cannot_do(
 def test_tokens_are_not_dropped_without_a_word(make: Make) -> None:
     [line] = problems(make, **{"dataset.tokens": True})
     assert line.startswith("dataset.tokens: token ids are read from npz alone, found dataset.name")
+
+
+@pytest.fixture
+def patients(tmp_path: Path) -> dict[str, Any]:
+    """Changes that make the content one for a table of 60 patients with 4 visits each."""
+    rng = np.random.default_rng(0)
+    rows = [f"{i // 4},{rng.normal():.4f},{i % 3}" for i in range(240)]
+    (tmp_path / "visits.csv").write_text("\n".join(["patient,a,label", *rows]))
+    return {
+        "dataset": {"name": "csv", "path": str(tmp_path / "visits.csv")},
+        "split": {"scheme": "past", "group": "patient"},
+        "attacks.names": ["loss"],
+        "defense": {"name": "none"},
+    }
+
+
+def test_groups_are_handed_to_the_data_source(make: Make, patients: dict[str, Any]) -> None:
+    content = make(**patients)
+    assert content["dataset"]["group"] == content["split"]["group"] == "patient"
+    assert "group" not in make(**patients, **{"split.group": None})["dataset"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"split.group": "person"}, "split.group: no column 'person' in the first line"),
+        ({"split.group": "label"}, "split.group: 'label' is the label"),
+        ({"split.size": 6}, "split.group: the largest group has 4 samples, more than half a "
+         "training set of 6; sets hold whole groups"),
+        ({"dataset": {"name": "digits"}}, "split.group: digits has no groups, found 'patient'; "
+         "they are read from csv (a column), image_folder (a regular expression with a group)"),
+    ],
+)  # fmt: skip
+def test_groups_that_cannot_be(
+    make: Make, patients: dict[str, Any], changes: dict[str, Any], line: str
+) -> None:
+    [found] = problems(make, **{**patients, **changes})
+    assert line in found

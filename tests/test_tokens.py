@@ -59,7 +59,7 @@ def test_every_stage_on_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         extract(tmp_path, arm)
     for arm in ("undefended", "defended"):
         attack(tmp_path, arm)
-    assert prepared.load(tmp_path / "data/prepared").outline == (600, 3, (9,), TOKENS, 50)
+    assert prepared.load(tmp_path / "data/prepared").outline == (600, 3, (9,), TOKENS, 50, 1)
     evidence = Evidence(tmp_path / "data/signals/undefended")
     signals = evidence.target.signals
     assert {"feature_norm", "grad_w_l1", "grad_w_l2"} <= set(signals)

@@ -2,7 +2,10 @@
 
 inputs.npy    (n, …) uint8 or float32, int32 for token ids, memory-mappable
 labels.npy    (n,) int64
-dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256
+ids.npy       (n,) text, what each record is called; missing: by its row
+groups.npy    (n,) int64, equal for records that belong together; missing: each alone
+dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std, source, sha256,
+              skipped and notices (what was left out and what looks odd, for people)
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor
 
 from nonmember import files
-from nonmember.kinds import KINDS, Kind, Outline
+from nonmember.kinds import KINDS, Kind, Outline, largest
 
 if TYPE_CHECKING:
     from nonmember.datasets import Arrays
@@ -37,6 +40,10 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
     files.write_array(folder / "inputs.npy", inputs)
     files.write_array(folder / "labels.npy", labels)
+    for name_of, values in (("ids", arrays.ids), ("groups", arrays.groups)):
+        (folder / f"{name_of}.npy").unlink(missing_ok=True)
+        if values is not None:
+            files.write_array(folder / f"{name_of}.npy", np.array(values))
     files.write_json(
         folder / "dataset.json",
         {
@@ -51,6 +58,8 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
             "std": arrays.std,
             "source": arrays.source,
             "sha256": digest.hexdigest(),
+            "skipped": arrays.skipped,
+            "notices": arrays.notices,
         },
     )
 
@@ -99,6 +108,8 @@ class Prepared:
     inputs: np.ndarray
     labels: np.ndarray
     vocabulary: int | None = None
+    ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def kind(self) -> Kind:
@@ -108,7 +119,10 @@ class Prepared:
     @property
     def outline(self) -> Outline:
         """The size of the data."""
-        return Outline(len(self.labels), self.classes, self.shape, self.kind, self.vocabulary)
+        return Outline(
+            len(self.labels), self.classes, self.shape, self.kind, self.vocabulary,
+            largest(self.groups),
+        )  # fmt: skip
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""
@@ -116,8 +130,9 @@ class Prepared:
         return torch.from_numpy(inputs), torch.from_numpy(self.labels[rows])
 
     def record_ids(self, rows: np.ndarray) -> list[str]:
-        """What the user calls some rows of the data."""
-        return [str(row) for row in rows]
+        """What some rows are called where they came from: a path, a line, a name, or the row."""
+        named = rows if self.ids is None else self.ids[rows]
+        return [str(name) for name in named.tolist()]
 
 
 def load(folder: str | Path) -> Prepared:
@@ -132,6 +147,7 @@ def load(folder: str | Path) -> Prepared:
         )
     inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
+    ids, groups = (_optional(folder / f"{name}.npy", meta["n"]) for name in ("ids", "groups"))
     if list(inputs.shape) != [meta["n"], *meta["shape"]] or labels.shape != (meta["n"],):
         raise ValueError(
             f"{folder}: inputs {inputs.shape} and labels {labels.shape} do not match dataset.json"
@@ -146,4 +162,16 @@ def load(folder: str | Path) -> Prepared:
         inputs=inputs,
         labels=labels,
         vocabulary=meta["vocabulary"],
+        ids=ids,
+        groups=groups,
     )
+
+
+def _optional(path: Path, n: int) -> np.ndarray | None:
+    """(n,), memory-mapped; None if there is no such file, ValueError if it has another length."""
+    if not path.exists():
+        return None
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if values.shape != (n,):
+        raise ValueError(f"{path}: must hold {n} values, as dataset.json says, is {values.shape}")
+    return values

@@ -1,4 +1,4 @@
-"""Who is a member of what: pure functions of (labels, scheme, seed, shadow index).
+"""Who is a member of what: pure functions of (labels, scheme, seed, shadow index, groups).
 
 Every scheme cuts the data into equal sets. The first ones belong to the target (train, test and,
 where there is one, inference); the rest are the attacker's, and each shadow redraws its own sets
@@ -14,6 +14,10 @@ there is none, unless `inference_share` keeps a part of each training set for it
 
 That is `shadows.assignment: split`: no shadow sees what the target is evaluated on. `random_half`
 gives each shadow half of the target's members and non-members instead, as the online attacks need.
+
+Groups, (n,) int64, are equal for records that belong together: these are on one side of every cut.
+Sets are then no longer of equal size, but differ by at most the largest group, and a group for
+which no set has room is left out (see data/groups.py). Without groups nothing of this happens.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from pydantic import Field, model_validator
 
 from nonmember import files
 from nonmember.data.canaries import Canaries
+from nonmember.data.groups import deal_groups
+from nonmember.kinds import largest
 from nonmember.settings import Settings
 
 SCHEMES = {"crl": 4, "relaxloss": 5, "past": 6}
@@ -47,6 +53,11 @@ class SplitOptions(Settings):
         0.0, ge=0, lt=1, description="crl: share of each training set kept as reference set"
     )
 
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="one group is on one side: column (csv), array (npz), pattern in names (images)",
+    )
     canaries: float = Field(
         0.0,
         ge=0,
@@ -101,6 +112,16 @@ class SplitOptions(Settings):
                 "the members or the inference set empty"
             )
         return size
+
+    def check_groups(self, n: int, largest: int) -> None:
+        """ValueError if a group of `largest` samples is more than half a training set."""
+        members = self.members(self.set_size(n))
+        if largest > max(members // 2, 1):
+            raise ValueError(
+                f"split.group: the largest group has {largest} samples, more than half a training "
+                f"set of {members}; sets hold whole groups, so use a larger split.size or leave "
+                "that group out of the data"
+            )
 
 
 @dataclass(frozen=True)
@@ -157,78 +178,116 @@ def deal(
     return [chosen[k::sets] for k in range(sets)]
 
 
-def _rows(piles: list[np.ndarray], inference: np.ndarray | None, kept: int) -> Rows:
-    """kept: members to keep of a training set; the others become its inference set."""
-    train, test, *rest = piles
-    if inference is None:
-        inference = rest[0] if rest else np.empty(0, np.int64)
-    if kept < len(train):
-        inside = np.isin(np.arange(len(train)), evenly(len(train), kept))
-        train, inference = train[inside], train[~inside]
-    return Rows(np.sort(train), np.sort(test), np.sort(inference))
+@dataclass(frozen=True)
+class _Deck:
+    """What all draws of one split have in common."""
+
+    labels: np.ndarray
+    options: SplitOptions
+    seed: int
+    groups: np.ndarray | None
+
+    @property
+    def size(self) -> int:
+        return self.options.set_size(len(self.labels))
+
+    def deal(self, rows: np.ndarray, sets: int, size: int, *purpose: int) -> list[np.ndarray]:
+        """`sets` of `size` rows each, or of whole groups and as many rows at most."""
+        rng, stratified = self._stream(purpose), self.options.stratified
+        if self.groups is None:
+            return deal(rows, self.labels, sets, size, stratified, rng)
+        return deal_groups(rows, self.labels, self.groups, [size] * sets, stratified, rng)
+
+    def halve(self, rows: np.ndarray, *purpose: int) -> list[np.ndarray]:
+        """Two halves; of groups, all are in one or the other."""
+        return self.deal(rows, 2, len(rows) // 2 if self.groups is None else len(rows), *purpose)
+
+    def keep(self, train: np.ndarray, *purpose: int) -> list[np.ndarray]:
+        """What of a training set is trained on, and what becomes its inference set."""
+        kept = self.options.members(len(train))
+        if self.groups is None or kept == len(train):
+            inside = np.isin(np.arange(len(train)), evenly(len(train), kept))
+            return [train[inside], train[~inside]]
+        rng, sizes = self._stream(purpose), (kept, len(train) - kept)
+        return deal_groups(train, self.labels, self.groups, sizes, self.options.stratified, rng)
+
+    def base(self) -> list[np.ndarray]:
+        """The sets that the scheme cuts the data into."""
+        if self.groups is not None:
+            self.options.check_groups(len(self.labels), largest(self.groups))
+        every = np.arange(len(self.labels))
+        return self.deal(every, SCHEMES[self.options.scheme], self.size, 0)
+
+    def rows(self, piles: list[np.ndarray], shared: np.ndarray | None, *purpose: int) -> Rows:
+        """piles: train, test and, where the scheme has one and none is shared, inference."""
+        train, test, *rest = piles
+        if self.options.scheme == "crl":
+            train, inference = self.keep(train, *purpose)
+        else:
+            inference = rest[0] if shared is None else shared
+        return Rows(np.sort(train), np.sort(test), np.sort(inference))
+
+    def _stream(self, purpose: tuple[int, ...]) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *purpose])
 
 
-def _base(labels: np.ndarray, options: SplitOptions, seed: int) -> list[np.ndarray]:
-    size = options.set_size(len(labels))
-    rng = np.random.default_rng([seed, 0])
-    every = np.arange(len(labels))
-    return deal(every, labels, SCHEMES[options.scheme], size, options.stratified, rng)
+def target_rows(
+    labels: np.ndarray, options: SplitOptions, seed: int, groups: np.ndarray | None = None
+) -> Rows:
+    """The target's rows. labels, groups: (n,) int64. ValueError if the sets do not fit the data."""
+    deck = _Deck(labels, options, seed, groups)
+    piles = deck.base()
+    shared = piles[4] if options.scheme == "relaxloss" else None
+    return deck.rows(piles[: 3 if options.scheme == "past" else 2], shared, 5)
 
 
-def target_rows(labels: np.ndarray, options: SplitOptions, seed: int) -> Rows:
-    """The target's rows. labels: (n,) int64. ValueError if the sets do not fit the data."""
-    piles = _base(labels, options, seed)
-    if options.scheme == "crl":
-        return _rows(piles[:2], None, options.members(len(piles[0])))
-    if options.scheme == "relaxloss":
-        return _rows(piles[:2], piles[4], len(piles[0]))
-    return _rows(piles[:3], None, len(piles[0]))
-
-
-def shadow_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
+def shadow_rows(
+    labels: np.ndarray, options: SplitOptions, seed: int, i: int, groups: np.ndarray | None = None
+) -> Rows:
     """Shadow `i`'s rows, disjoint from the target's train and test rows.
 
-    A function of (labels, options, seed, i): independent of how many shadows there are.
+    A function of (labels, options, seed, i, groups): independent of how many shadows there are.
     """
-    piles = _base(labels, options, seed)
-    rng = np.random.default_rng([seed, 1, i])
+    deck = _Deck(labels, options, seed, groups)
+    piles = deck.base()
     shared = piles[4] if options.scheme == "relaxloss" else None
     own = {"crl": piles[2:4], "relaxloss": piles[2:4], "past": piles[3:6]}[options.scheme]
     pool = np.sort(np.concatenate(own))
-    redrawn = deal(pool, labels, len(own), len(own[0]), options.stratified, rng)
-    return _rows(redrawn, shared, options.members(len(own[0])))
+    return deck.rows(deck.deal(pool, len(own), deck.size, 1, i), shared, 5, 1, i)
 
 
-def half_rows(labels: np.ndarray, options: SplitOptions, seed: int, i: int) -> Rows:
+def half_rows(
+    labels: np.ndarray, options: SplitOptions, seed: int, i: int, groups: np.ndarray | None = None
+) -> Rows:
     """Shadow `i`'s rows when it sees a random half of the target's members and non-members.
 
     The pool is what the target is evaluated on, so a shadow trains on as many samples as the
     target does. Shadows 2k and 2k + 1 split it between them: of any even number of shadows exactly
     half saw a given sample (Carlini et al. 2022, sect. VI). Inference sets are the attacker's.
     """
-    target, piles = target_rows(labels, options, seed), _base(labels, options, seed)
-    rng = np.random.default_rng([seed, 2, i // 2])
-    pool = np.sort(np.concatenate([target.train, target.test]))
-    halves = deal(pool, labels, 2, len(pool) // 2, options.stratified, rng)
+    deck, target = _Deck(labels, options, seed, groups), target_rows(labels, options, seed, groups)
+    piles = deck.base()
+    halves = deck.halve(np.sort(np.concatenate([target.train, target.test])), 2, i // 2)
     if options.scheme == "relaxloss":
         inference = piles[4]
     else:
         others = np.sort(np.concatenate(piles[2 if options.scheme == "crl" else 3 :]))
-        rng = np.random.default_rng([seed, 3, i])
-        [inference] = deal(others, labels, 1, len(target.inference), options.stratified, rng)
+        [inference] = deck.deal(others, 1, len(target.inference), 3, i)
     train, test = halves if i % 2 == 0 else halves[::-1]
     return Rows(np.sort(train), np.sort(test), np.sort(inference))
 
 
-def draw_canaries(labels: np.ndarray, options: SplitOptions, seed: int) -> Canaries:
+def draw_canaries(
+    labels: np.ndarray, options: SplitOptions, seed: int, groups: np.ndarray | None = None
+) -> Canaries:
     """Wrong labels for a share of the target's members and for as many of its non-members.
 
     The wrong class is any other, all equally likely. ValueError if the share rounds to no member.
     """
     if options.canaries == 0:
         return Canaries.none()
-    target, rng = target_rows(labels, options, seed), np.random.default_rng([seed, 4])
-    count = options.canary_count(len(target.train))
+    target, rng = target_rows(labels, options, seed, groups), np.random.default_rng([seed, 4])
+    count = options.canary_count(min(len(target.train), len(target.test)))
     parts = [rng.choice(part, count, replace=False) for part in (target.train, target.test)]
     rows = np.sort(np.concatenate(parts))
     classes = int(labels.max()) + 1

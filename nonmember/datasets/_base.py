@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nonmember.kinds import Kind, Outline
+from nonmember.kinds import Kind, Outline, largest
 from nonmember.settings import Settings
 
 
@@ -25,6 +25,9 @@ class Arrays:
     source: where the data came from, for people.
     kind: what the inputs are (see nonmember.kinds).
     vocabulary: how many token ids there are, the padding among them; None unless tokens.
+    ids: what each record is called where it came from; None: by its row.
+    groups: (n,) int64, equal for records that belong together (one person's); None: each alone.
+    skipped: what of the source was left out, and notices: what looks odd; a sentence each.
     """
 
     inputs: np.ndarray
@@ -35,6 +38,10 @@ class Arrays:
     source: str = ""
     kind: Kind = field(kw_only=True)
     vocabulary: int | None = None
+    ids: list[str] | None = None
+    groups: np.ndarray | None = None
+    skipped: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def scale(self) -> float:
@@ -45,20 +52,29 @@ class Arrays:
     def outline(self) -> Outline:
         """The size of the data."""
         shape = self.inputs.shape[1:]
-        return Outline(len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary)
+        return Outline(
+            len(self.labels), len(self.class_names), shape, self.kind, self.vocabulary,
+            largest(self.groups),
+        )  # fmt: skip
 
 
 class Dataset:
     """One data source. A subclass overrides `load` (and `check`).
 
     Its settings are a class `Options`, declared as its own by `options: Options`.
+    group: params.yaml's `split.group`, which says where the source finds the groups; group_is: what
+    that is for this source ("a column"), empty if it has none.
     """
 
     Options: ClassVar[type[Settings]] = Settings
+    group_is: ClassVar[str] = ""
     options: Settings
 
-    def __init__(self, options: Settings | None = None, **values: Any) -> None:
+    def __init__(
+        self, options: Settings | None = None, group: str | None = None, **values: Any
+    ) -> None:
         self.options = options if options is not None else self.Options(**values)
+        self.group = group
 
     def check(self, path: Path) -> list[str]:
         """What is wrong with the source, one line a problem, found without reading it all."""

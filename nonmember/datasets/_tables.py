@@ -86,6 +86,13 @@ def _numbers_or_text(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
+def encode_groups(values: np.ndarray) -> np.ndarray:
+    """(n,) int64, equal where values are. values: (n,) whole numbers or text, else ValueError."""
+    if values.dtype.kind not in "biuUS":
+        raise ValueError(f"split.group: must be whole numbers or text, not {values.dtype}")
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
 def require_float32(low: np.ndarray, high: np.ndarray, names: Sequence[str]) -> None:
     """ValueError for a feature of which float32 would keep less than a thousand steps.
 

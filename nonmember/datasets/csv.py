@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
-from nonmember.datasets._tables import MISSING, TableOptions, require_float32, to_arrays
+from nonmember.datasets._tables import (
+    MISSING,
+    TableOptions,
+    encode_groups,
+    require_float32,
+    to_arrays,
+)
 
 BLOCK = 2048  # rows held as text at a time
 
@@ -24,13 +31,18 @@ Row = tuple[int, list[str]]  # line number in the file, cells
 class Csv(Dataset):
     """`dataset.path` is the file (UTF-8); `dataset.label` names the label column.
 
-    Every other column is a feature, float32 in the file's order, or uint8 if all cells are 0 or
-    1. Blank lines are skipped.
+    `dataset.id` may name one that says what records are called (else they are called by their
+    line), `split.group` one that says which belong together. Every other column is a feature,
+    float32 in the file's order, or uint8 if all cells are 0 or 1. Blank lines are skipped.
     """
 
     class Options(TableOptions):
         label: str = Field("label", min_length=1, description="csv: the column with the classes")
+        id: str | None = Field(
+            None, min_length=1, description="csv: column with the records' names, no feature"
+        )
 
+    group_is = "a column"
     options: Options
 
     def check(self, path: Path) -> list[str]:
@@ -51,12 +63,15 @@ class Csv(Dataset):
         self.require(path)
         rows = _rows(path)
         _, header = next(rows)
-        at = header.index(self.options.label)
-        names = header[:at] + header[at + 1 :]
-        blocks, labels = [], []
+        names = [name for name in header if name not in self._named().values()]
+        blocks = []
+        texts: dict[str, list[str]] = {name: [] for name in self._named().values()}
+        lines: list[str] = []
         low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
         while block := list(islice(rows, BLOCK)):
-            labels += _labels(path, header, at, block)
+            for name, cells in self._taken_out(path, header, block).items():
+                texts[name] += cells
+            lines += [str(line) for line, _ in block]
             values = _numbers(path, names, block)
             low, high = np.minimum(low, values.min(0)), np.maximum(high, values.max(0))
             blocks.append(values.astype(np.float32))
@@ -66,26 +81,47 @@ class Csv(Dataset):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         try:
-            return to_arrays(inputs, np.array(labels), standardize, f"table in {path}")
+            labels = np.array(texts[self.options.label])
+            arrays = to_arrays(inputs, labels, standardize, f"table in {path}")
         except ValueError as error:
             raise ValueError(f"{path}, column '{self.options.label}': {error}") from error
+        groups = None if self.group is None else encode_groups(np.array(texts[self.group]))
+        return replace(arrays, ids=texts.get(self.options.id or "", lines), groups=groups)
+
+    def _named(self) -> dict[str, str]:
+        """Key in params.yaml -> the column it names, none of which is a feature."""
+        wanted = {
+            "dataset.label": self.options.label,
+            "dataset.id": self.options.id,
+            "split.group": self.group,
+        }
+        return {key: name for key, name in wanted.items() if name is not None}
 
     def _header_problems(self, header: list[str]) -> list[str]:
-        if self.options.label not in header:
-            columns = ", ".join(header[:20]) + (", …" if len(header) > 20 else "")
-            return [
-                f"dataset.label: no column '{self.options.label}' in the first line, which must be "
-                f"a header; columns: {columns or 'none'}"
-                + ("; they must be separated by commas" if len(header) == 1 else "")
-            ]
+        columns = ", ".join(header[:20]) + (", …" if len(header) > 20 else "")
+        absent = [
+            f"{key}: no column '{name}' in the first line, which must be a header; columns: "
+            f"{columns or 'none'}"
+            + ("; they must be separated by commas" if len(header) == 1 else "")
+            for key, name in self._named().items()
+            if name not in header
+        ]
+        if absent:
+            return absent
         problems = [
+            f"{key}: '{name}' is the label"
+            for key, name in self._named().items()
+            if name == self.options.label and key != "dataset.label"
+        ]
+        problems += [
             f"column {i + 1} has no name; if it is a row number, drop it"
             for i, name in enumerate(header)
             if not name
         ]
         twice = sorted({name for name in header if name and header.count(name) > 1})
         problems += [f"two columns are called '{name}'" for name in twice]
-        return problems if len(header) > 1 else ["there is no column beside the labels"]
+        left = set(header) - set(self._named().values())
+        return problems if left else [*problems, "there is no column beside the labels"]
 
     def _class_problems(self, header: list[str], rows: Iterator[Row]) -> list[str]:
         at, seen = header.index(self.options.label), set()
@@ -95,6 +131,23 @@ class Csv(Dataset):
                 return []
         return [f"column '{header[at]}': two classes or more are needed, found {sorted(seen)}"]
 
+    def _taken_out(self, path: Path, header: list[str], block: list[Row]) -> dict[str, list[str]]:
+        """The cells of the columns that are no features, taken out of the block's rows."""
+        taken: dict[str, list[str]] = {name: [] for name in self._named().values()}
+        places = sorted(((header.index(name), name) for name in taken), reverse=True)
+        for line, cells in block:
+            if len(cells) != len(header):
+                raise ValueError(
+                    f"{path}, line {line}: {len(cells)} cells, header has {len(header)}"
+                )
+            for place, name in places:
+                cell = cells.pop(place).strip()
+                if cell.lower() in MISSING:
+                    what = "label" if name == self.options.label else "cell"
+                    raise ValueError(f"{path}, line {line}, column '{name}': the {what} is missing")
+                taken[name].append(cell)
+        return taken
+
 
 def _rows(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -103,19 +156,6 @@ def _rows(path: Path) -> Iterator[Row]:
             yield from ((reader.line_num, cells) for cells in reader if cells)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} is no comma-separated UTF-8 text: {error}") from error
-
-
-def _labels(path: Path, header: list[str], at: int, block: list[Row]) -> list[str]:
-    """The block's labels, taken out of its rows."""
-    labels = []
-    for line, cells in block:
-        if len(cells) != len(header):
-            raise ValueError(f"{path}, line {line}: {len(cells)} cells, header has {len(header)}")
-        label = cells.pop(at).strip()
-        if label.lower() in MISSING:
-            raise ValueError(f"{path}, line {line}, column '{header[at]}': the label is missing")
-        labels.append(label)
-    return labels
 
 
 def _numbers(path: Path, names: list[str], block: list[Row]) -> np.ndarray:

@@ -8,6 +8,8 @@ are no images are ignored.
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
 from nonmember.datasets._moments import moments
+from nonmember.datasets._tables import encode_groups
 from nonmember.kinds import IMAGE
 from nonmember.settings import Settings
 
@@ -29,7 +32,9 @@ class ImageFolder(Dataset):
     """uint8 (n, 1 or 3, height, width), in sorted order of part, class and file name.
 
     Class names are the folders' names, sorted. Transparency is dropped. Mean and deviation of
-    each channel are computed from all images.
+    each channel are computed from all images. A record is called by its path below the root;
+    `split.group` is a regular expression whose first group, found in a file's name, says which
+    images belong together.
     """
 
     class Options(Settings):
@@ -42,10 +47,15 @@ class ImageFolder(Dataset):
         )
         grey: bool = Field(False, description="one grey channel instead of three colours")
 
+    group_is = "a regular expression with a group"
     options: Options
 
     def check(self, path: Path) -> list[str]:
         """Missing folder, fewer than two classes, an empty class, parts that disagree."""
+        problem = _pattern_problem(self.group)
+        return [*self._folder_problems(path), *([problem] if problem else [])]
+
+    def _folder_problems(self, path: Path) -> list[str]:
         if not path.is_dir():
             return [f"dataset.path: no folder {path}; it must hold one folder of images a class"]
         parts = _parts(path)
@@ -81,7 +91,24 @@ class ImageFolder(Dataset):
         inputs = self._read([file for file, _ in files])
         mean, std = moments(inputs, 1 / 255)
         labels = np.array([label for _, label in files], np.int64)
-        return Arrays(inputs, labels, names, mean, std, source=f"images in {path}", kind=IMAGE)
+        return Arrays(
+            inputs, labels, names, mean, std,
+            source=f"images in {path}",
+            kind=IMAGE,
+            ids=[file.relative_to(path).as_posix() for file, _ in files],
+            groups=self._groups([file for file, _ in files]),
+            skipped=_skipped(path, {file for file, _ in files}),
+        )  # fmt: skip
+
+    def _groups(self, files: list[Path]) -> np.ndarray | None:
+        """(n,) int64; ValueError naming a file whose name has no group."""
+        if self.group is None:
+            return None
+        found = [re.search(self.group, file.name) for file in files]
+        for file, match in zip(files, found, strict=True):
+            if match is None or match[1] is None:
+                raise ValueError(f"split.group: '{self.group}' finds no group in {file}")
+        return encode_groups(np.array([match[1] for match in found if match]))
 
     def _read(self, files: list[Path]) -> np.ndarray:
         """(n, channels, height, width) uint8; threads, since decoding releases the lock."""
@@ -116,6 +143,29 @@ class ImageFolder(Dataset):
             pixels = pixels.resize((side, side), Image.Resampling.BILINEAR)
         array = np.asarray(pixels)
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _pattern_problem(pattern: str | None) -> str | None:
+    try:
+        groups = 1 if pattern is None else re.compile(pattern).groups
+    except re.error as error:
+        return f"split.group: '{pattern}' is no regular expression ({error})"
+    return None if groups else f"split.group: '{pattern}' needs a group in brackets, such as (\\d+)"
+
+
+def _skipped(path: Path, used: set[Path]) -> list[str]:
+    """How many files below the root are no records, by reason."""
+    left = [file for file in path.rglob("*") if file.is_file() and file not in used]
+    seen = [f for f in left if not any(n.startswith(".") for n in f.relative_to(path).parts)]
+    other = Counter(f.suffix.lower() or f.name for f in seen if f.suffix.lower() not in EXTENSIONS)
+    outside = len(seen) - other.total()
+    kinds = ", ".join(f"{suffix} {count}" for suffix, count in other.most_common())
+    counts = {
+        f"no images: {kinds}": other.total(),
+        "hidden": len(left) - len(seen),
+        "in no class folder": outside,
+    }
+    return [f"skipped {count} files that are {why}" for why, count in counts.items() if count]
 
 
 def _size(image: np.ndarray) -> str:

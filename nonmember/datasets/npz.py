@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,20 @@ from numpy.lib import format as npy
 from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
-from nonmember.datasets._tables import TableOptions, encode_labels, require_float32, to_arrays
+from nonmember.datasets._tables import (
+    TableOptions,
+    encode_groups,
+    encode_labels,
+    require_float32,
+    to_arrays,
+)
 from nonmember.datasets._tokens import token_arrays
+from nonmember.kinds import TABLE
+
+WHOLE = (
+    "x holds whole numbers and is read as a table of measurements; if they are token ids, set "
+    "dataset.tokens"
+)
 
 Header = tuple[tuple[int, ...], np.dtype]
 
@@ -23,7 +36,8 @@ class Npz(Dataset):
 
     Any numbers or booleans will do for x. Images of integers 0–255 become uint8, tables of only 0
     and 1 too; other tables of uint8 stay uint8 and all else becomes float32. With
-    `dataset.tokens`, x is (n, length) token ids, padded with 0.
+    `dataset.tokens`, x is (n, length) token ids, padded with 0. An array `ids`, (n,), says what
+    records are called; `split.group` names an array, (n,), that says which belong together.
     """
 
     class Options(TableOptions):
@@ -35,6 +49,7 @@ class Npz(Dataset):
             description="tokens: ids are 0 … vocabulary − 1; null: as many as the largest needs",
         )
 
+    group_is = "an array"
     options: Options
 
     def check(self, path: Path) -> list[str]:
@@ -51,6 +66,7 @@ class Npz(Dataset):
             found = ", ".join(sorted(headers)) or "nothing"
             return [f"{path} has no array {' or '.join(missing)}, it holds {found}"]
         problems = _header_problems(headers["x"], headers["y"]) + self._token_problems(headers["x"])
+        problems += self._name_problems(headers)
         if not problems:
             try:
                 encode_labels(_array(path, "y"))
@@ -65,10 +81,31 @@ class Npz(Dataset):
         try:
             x, y = _array(path, "x"), _array(path, "y")
             if self.options.tokens:
-                return token_arrays(x, y, self.options.vocabulary, source)
-            return to_arrays(_clean(x), y, self.options.standardize, source)
+                arrays = token_arrays(x, y, self.options.vocabulary, source)
+            else:
+                arrays = to_arrays(_clean(x), y, self.options.standardize, source)
+            if arrays.kind is TABLE and x.dtype.kind in "ui":
+                arrays = replace(arrays, notices=[WHOLE])
+            return self._named(arrays, path)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+    def _named(self, arrays: Arrays, path: Path) -> Arrays:
+        """With the ids and groups that the file holds."""
+        ids = [str(i) for i in _array(path, "ids").tolist()] if "ids" in _headers(path) else None
+        groups = None if self.group is None else encode_groups(_array(path, self.group))
+        return replace(arrays, ids=ids, groups=groups)
+
+    def _name_problems(self, headers: dict[str, Header]) -> list[str]:
+        """What is wrong with `ids` and with the array of groups."""
+        if self.group is not None and self.group not in headers:
+            return [f"split.group: no array '{self.group}', the file holds {', '.join(headers)}"]
+        rows = headers["x"][0][:1]
+        return [
+            f"{name} must be whole numbers or text, one a row of x, {rows}, is {dtype} {shape}"
+            for name, (shape, dtype) in headers.items()
+            if name in ("ids", self.group) and (shape != rows or dtype.kind not in "buiU")
+        ]
 
     def _token_problems(self, x: Header) -> list[str]:
         """What of `x`, or of the options, is not for token ids."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from nonmember import files
-from nonmember.data import prepared
+from nonmember.data import prepared, summary
 from nonmember.datasets import datasets
 
 
@@ -14,5 +15,6 @@ def prepare(place: Path) -> None:
     options = files.read_json(place / "data/config/dataset.json")
     name, path = options.pop("name"), Path(options.pop("path"))
     arrays = datasets.get(name)(**options).load(path)
+    arrays = replace(arrays, notices=summary.notices(arrays))
     prepared.save(arrays, name, place / "data/prepared")
-    print(f"{name}: {len(arrays.labels)} samples, {len(arrays.class_names)} classes")
+    print("\n".join(summary.lines(arrays, name)))

@@ -173,3 +173,46 @@ def test_a_column_that_float32_would_flatten_is_named(tmp_path: Path) -> None:
     fails(
         csv(tmp_path / "t.csv", f"stamp,label\n{rows}"), "column 'stamp' lies between 1000", False
     )
+
+
+NAMED = "who,a,label,clinic\nu9,1.5,0,7\n\nu3,2,1,x\nu9,3,0,7\nu1,4,1,7\n"
+
+
+def test_records_are_called_by_a_column_or_their_line(tmp_path: Path) -> None:
+    path = csv(tmp_path / "own.csv", NAMED)
+    arrays = Csv(id="who", group="clinic").load(path)
+    assert arrays.ids == ["u9", "u3", "u9", "u1"]
+    np.testing.assert_array_equal(arrays.inputs, [[1.5], [2], [3], [4]])
+    assert arrays.groups is not None
+    assert arrays.groups.tolist() == [0, 1, 0, 0]
+    assert Csv().load(csv(path)).ids == ["2", "3", "4", "5"]
+
+
+def test_one_column_may_be_id_and_group(tmp_path: Path) -> None:
+    path = csv(tmp_path / "own.csv", NAMED.replace("x", "8"))
+    arrays = Csv(id="who", group="who").load(path)
+    assert arrays.inputs.shape == (4, 2)
+    assert arrays.groups is not None
+    assert arrays.groups.tolist() == [2, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"id": "name"}, "dataset.id: no column 'name' in the first line"),
+        ({"group": "person"}, "split.group: no column 'person' in the first line"),
+        ({"group": "label"}, "split.group: 'label' is the label"),
+        ({"id": "label"}, "dataset.id: 'label' is the label"),
+    ],
+)
+def test_columns_that_cannot_be_id_or_group(
+    tmp_path: Path, options: dict[str, str], problem: str
+) -> None:
+    [found] = Csv(**options).check(csv(tmp_path / "own.csv", NAMED))
+    assert problem in found
+
+
+def test_a_record_without_group(tmp_path: Path) -> None:
+    path = csv(tmp_path / "own.csv", NAMED.replace("u3,2,1,x", "u3,2,1,"))
+    with pytest.raises(ValueError, match="line 4, column 'clinic': the cell is missing"):
+        Csv(id="who", group="clinic").load(path)

@@ -132,3 +132,16 @@ def test_parts_by_other_names_are_pooled(tmp_path: Path, names: tuple[str, ...])
     data = ImageFolder().load(tmp_path)
     assert data.class_names == ["ant", "bee"]
     assert len(data.inputs) == 6 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("group", "match"),
+    [
+        ("(", r"split\.group: '\(' is no regular expression"),
+        (r"\d", r"split\.group: '\\d' needs a group in brackets"),
+        (r"p(\d)", r"split\.group: 'p\(\\d\)' finds no group in .*0\.png"),
+    ],
+)
+def test_groups_that_file_names_do_not_tell(tmp_path: Path, group: str, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        ImageFolder(group=group).load(image_folder(tmp_path))

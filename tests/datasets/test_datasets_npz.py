@@ -223,3 +223,36 @@ def test_what_cannot_be_token_ids(
 ) -> None:
     with pytest.raises(ValueError, match=match):
         read(tmp_path, x, **options)
+
+
+def test_ids_and_groups_of_the_file(tmp_path: Path) -> None:
+    names, homes = np.array([f"p{i}" for i in range(20)]), np.arange(20) // 3 + 5
+    path = npz(tmp_path / "own.npz", ids=names, home=homes)
+    arrays = Npz(group="home").load(path)
+    assert arrays.ids == names.tolist()
+    assert arrays.groups is not None
+    np.testing.assert_array_equal(arrays.groups, homes - 5)
+    assert Npz().load(path).groups is None
+    assert Npz().load(npz(tmp_path / "own.npz")).ids is None
+
+
+@pytest.mark.parametrize(
+    ("group", "arrays", "problem"),
+    [
+        ("home", {}, "split.group: no array 'home', the file holds "),
+        ("home", {"home": np.arange(19)}, "home must be whole numbers or text, one a row of x"),
+        ("home", {"home": np.arange(20.0)}, "home must be whole numbers or text, one a row of x"),
+        (None, {"ids": np.arange(20.0)}, "ids must be whole numbers or text, one a row of x"),
+    ],
+)
+def test_what_cannot_be_ids_or_groups(
+    tmp_path: Path, group: str | None, arrays: dict[str, np.ndarray], problem: str
+) -> None:
+    [found] = Npz(group=group).check(npz(tmp_path / "own.npz", **arrays))
+    assert problem in found
+
+
+def test_whole_numbers_are_a_table_with_a_notice(tmp_path: Path) -> None:
+    """They may be token ids that nobody said were such."""
+    assert "dataset.tokens" in load(tmp_path, x=IDS).notices[0]
+    assert load(tmp_path, x=IDS % 2).notices == load(tmp_path, x=TABLE).notices == []
