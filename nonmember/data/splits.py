@@ -56,7 +56,7 @@ class SplitOptions(Settings):
     group: str | None = Field(
         None,
         min_length=1,
-        description="one group is on one side: column (csv), array (npz), pattern in names (images)",
+        description="a group is on one side: column (csv), array (npz), pattern in names (images)",
     )
     canaries: float = Field(
         0.0,
