@@ -45,7 +45,7 @@ def _rare_classes(arrays: Arrays) -> Iterator[str]:
     rare = np.flatnonzero(counts < FEW)
     if len(rare):
         named = _some([f"{arrays.class_names[c]} {counts[c]}" for c in rare])
-        yield f"{len(rare)} classes have fewer than {FEW} samples: {named}"
+        yield f"classes of fewer than {FEW} samples: {len(rare)} ({named})"
 
 
 def _copies(arrays: Arrays) -> Iterator[str]:
@@ -58,10 +58,7 @@ def _copies(arrays: Arrays) -> Iterator[str]:
         mislabelled += before != label
     copies -= len(first)
     if copies:
-        yield (
-            f"{copies} samples have the same input as an earlier one, {mislabelled} of them with "
-            "another label"
-        )
+        yield f"exact copies of an earlier input: {copies}, with another label: {mislabelled}"
 
 
 def _constant(arrays: Arrays) -> Iterator[str]:
@@ -70,19 +67,17 @@ def _constant(arrays: Arrays) -> Iterator[str]:
     alike = np.flatnonzero(arrays.inputs.min(axis=0) == arrays.inputs.max(axis=0))
     if len(alike):
         named = _some([str(column) for column in alike])
-        yield f"{len(alike)} features have one value in all samples: {named} (counted from 0)"
+        yield f"features with one value in all samples: {len(alike)} (counted from 0: {named})"
 
 
 def _empty(arrays: Arrays) -> Iterator[str]:
     if not arrays.kind.numeric and (empty := int((arrays.inputs == 0).all(axis=1).sum())):
-        yield f"{empty} samples are nothing but padding"
+        yield f"samples of nothing but padding: {empty}"
 
 
 def _shared_ids(arrays: Arrays) -> Iterator[str]:
     if arrays.ids is not None and (shared := len(arrays.ids) - len(set(arrays.ids))):
-        yield (
-            f"{shared} samples have the id of an earlier one; if it names a person, use split.group"
-        )
+        yield f"ids that an earlier sample has: {shared}; if they name people, use split.group"
 
 
 def _some(names: list[str]) -> str:

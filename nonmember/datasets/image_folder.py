@@ -161,11 +161,12 @@ def _skipped(path: Path, used: set[Path]) -> list[str]:
     outside = len(seen) - other.total()
     kinds = ", ".join(f"{suffix} {count}" for suffix, count in other.most_common())
     counts = {
-        f"no images: {kinds}": other.total(),
-        "hidden": len(left) - len(seen),
-        "in no class folder": outside,
+        f"no images {other.total()} ({kinds})": other.total(),
+        f"hidden {len(left) - len(seen)}": len(left) - len(seen),
+        f"in no class folder {outside}": outside,
     }
-    return [f"skipped {count} files that are {why}" for why, count in counts.items() if count]
+    said = [words for words, count in counts.items() if count]
+    return [f"skipped files: {', '.join(said)}"] if said else []
 
 
 def _size(image: np.ndarray) -> str:

@@ -48,7 +48,7 @@ def test_many_classes_are_summed_up() -> None:
         "samples a class: 1 at least, 11 in the median, 21 at most"
     )
     [rare] = summary.notices(arrays)
-    assert rare.startswith("9 classes have fewer than 10 samples: class 0 1, class 1 2, ")
+    assert rare.startswith("classes of fewer than 10 samples: 9 (class 0 1, class 1 2, ")
 
 
 def test_copies_and_constant_features_are_counted() -> None:
@@ -57,8 +57,8 @@ def test_copies_and_constant_features_are_counted() -> None:
     inputs[:, 1] = 7
     inputs[[10, 20, 31]] = inputs[0]  # 31 has another label than 0
     assert summary.notices(table(inputs, labels)) == [
-        "3 samples have the same input as an earlier one, 1 of them with another label",
-        "1 features have one value in all samples: 1 (counted from 0)",
+        "exact copies of an earlier input: 3, with another label: 1",
+        "features with one value in all samples: 1 (counted from 0: 1)",
     ]
 
 
@@ -67,8 +67,8 @@ def test_texts_without_a_word_and_ids_that_are_shared() -> None:
     arrays.inputs[7] = 0
     found = summary.notices(arrays)
     assert found[0] == "said before"
-    assert "1 samples are nothing but padding" in found
-    assert found[-1].startswith("72 samples have the id of an earlier one")
+    assert "samples of nothing but padding: 1" in found
+    assert found[-1].startswith("ids that an earlier sample has: 72; ")
 
 
 def test_prepare_says_what_it_read_and_keeps_it(
@@ -82,20 +82,16 @@ def test_prepare_says_what_it_read_and_keeps_it(
         {"name": "image_folder", "path": str(root), "group": r"(\d)"},
     )
     prepare(tmp_path)
-    skipped = [
-        "skipped 3 files that are no images: .txt 2, .csv 1",
-        "skipped 1 files that are hidden",
-        "skipped 1 files that are in no class folder",
-    ]
+    skipped = "skipped files: no images 3 (.txt 2, .csv 1), hidden 1, in no class folder 1"
     assert capsys.readouterr().out.splitlines() == [
         "image_folder: images, 24 samples of 3 × 4 × 6, 2 classes",
         "samples a class: ant 12, bee 12",
         "groups: 10",
-        *skipped,
-        "notice: 2 samples have the same input as an earlier one, 2 of them with another label",
+        skipped,
+        "notice: exact copies of an earlier input: 2, with another label: 2",
     ]
     meta = files.read_json(tmp_path / "data/prepared/dataset.json")
-    assert meta["skipped"] == skipped
+    assert meta["skipped"] == [skipped]
     assert len(meta["notices"]) == 1
     data = prepared.load(tmp_path / "data/prepared")
     assert data.record_ids(np.array([13, 0])) == ["bee/1.png", "ant/0.png"]
