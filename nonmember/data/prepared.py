@@ -54,6 +54,7 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
             "class_names": arrays.class_names,
             "shape": list(inputs.shape[1:]),
             "vocabulary": arrays.vocabulary,
+            "groups": None if arrays.groups is None else len(np.unique(arrays.groups)),
             "mean": arrays.mean,
             "std": arrays.std,
             "source": arrays.source,
