@@ -34,7 +34,7 @@ PARTS: dict[str, Any] = {
 }  # fmt: skip
 ADDED = {"my_defense"}  # by a reader, as docs/architecture.md shows
 QUICK = (
-    ["nonmember", "compare", "--help"], ["nonmember", "show"],
+    ["nonmember", "compare", "--help"], ["nonmember", "schema"],
     ["python", "-m", "docs.generate"], ["python", "-m", "docs.results"],
 )  # fmt: skip
 COMMANDS = commands()

@@ -51,7 +51,7 @@ def epsilon_lower_bound(
     support; the other half gives the bound. Both rates hold together with `confidence`.
 
     Raises ValueError for no attack, fewer than two members or non-members, a delta outside [0, 1),
-    a confidence outside (0, 1), and what `intervals.split` refuses.
+    a confidence outside (0, 1), and what `membership.by_membership` refuses.
     """
     if not (0 <= delta < 1 and 0 < confidence < 1):
         raise ValueError(
