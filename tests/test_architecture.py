@@ -71,6 +71,7 @@ COVERS = {  # test file -> modules that it covers though it has another name; it
     "queries/test_queries_contract.py": "queries: _base",
     "training/test_training_fleet.py": "training: fingerprint",
     "test_tokens.py": "architectures: embedding_bag",
+    "plots/test_plots_tradeoff.py": "reporting: points",
     "test_pipeline.py": "pipeline: attack extract plot prepare train",
     "test_plots.py": "plots: _arm _samples _style attack_auc boundary canaries class_auc loss "
     "origin_boundary risk roc training",

@@ -35,9 +35,10 @@ from nonmember.pipeline.side_by_side import (
     entries,
     settings,
 )
+from nonmember.plots._tradeoff import tradeoff
 from nonmember.reporting import comparison, tables
 from nonmember.reporting.comparison import FIELDS, HEAD
-from nonmember.reporting.tradeoff import Point, tradeoff
+from nonmember.reporting.points import Point
 
 LEFT = 1  # columns of words
 

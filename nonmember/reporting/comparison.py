@@ -12,7 +12,7 @@ from nonmember.metrics.report import AttackNumbers, AuditReport, Number
 from nonmember.reporting import tables
 from nonmember.reporting.columns import ATTACK, MODEL, Column
 from nonmember.reporting.headline import headline, p1_of
-from nonmember.reporting.tradeoff import Point
+from nonmember.reporting.points import Point
 
 SHOWN = ("nn", "entropy", "modified_entropy", "grad_x_l2")  # the papers' tables have their AUCs
 RATE = Column("", "", "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nonmember.plots.tradeoff import Point, front, spearman
 from scipy import stats
 
-from nonmember.plots import tradeoff
+from nonmember.plots import _tradeoff as tradeoff
+from nonmember.plots._tradeoff import front, spearman
+from nonmember.reporting.points import Point
 
 
 def point(name: str, test_acc: float, auc: float, loss_var: float = 1.0) -> Point:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,26 +12,13 @@ from scipy import stats
 
 from nonmember.metrics.intervals import Z
 from nonmember.plots._style import COLOUR, figure, percent_axis, png, style, title
+from nonmember.reporting.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEAST_VAR = 1e-9
 _OTHER = "#666666"
-
-
-@dataclass(frozen=True)
-class Point:
-    """A model: its label and defense, test accuracy, the highest AUC of any attack with its
-    interval, and the variance of its members' losses, nats² (at least LEAST_VAR in the picture)."""
-
-    name: str
-    family: str
-    test_acc: float
-    auc: float
-    auc_low: float
-    auc_high: float
-    loss_var: float
 
 
 def tradeoff(points: Sequence[Point]) -> bytes:
