@@ -28,7 +28,7 @@ from nonmember.attacks import Attack, attacks
 from nonmember.attacks.lira import LikelihoodRatio
 from nonmember.attacks.rmia import share_beaten
 from nonmember.evidence import View
-from nonmember.metrics import rates
+from nonmember.metrics import measure, rates
 from nonmember.queries import queries
 
 LEARNING = ("nn",)  # timed on request
@@ -74,14 +74,14 @@ def timed(part: str, call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def run(attack: Attack, name: str, target: View, shadow: View, classes: int) -> None:
-    """Score the target and one shadow, then the full report."""
+    """Score the target and one shadow, then all of an attack's numbers."""
 
     def scored(view: View) -> rates.Scored:
         assert view.member is not None
         return rates.Scored(attack.score(view), view.member, view.labels)
 
     pair = seconds(f"{name}: scores, 2 models", lambda: [scored(target), scored(shadow)])
-    seconds(f"{name}: metrics", lambda: rates.report(pair[0], pair[1], classes))
+    seconds(f"{name}: metrics", lambda: measure.attack_numbers(pair[0], pair[1], classes))
 
 
 def slow_lira(value: np.ndarray, values: np.ndarray, inside: np.ndarray) -> np.ndarray:

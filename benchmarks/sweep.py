@@ -107,10 +107,10 @@ def trial(folder: str, params: dict[str, Any], defense: dict[str, Any], seed: in
         none = Canaries.none()
         extract_signals(models, data.folder, signals, wanted, here, none)
         seen = Evidence(signals)
-        scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed)
+        scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed).target.scores
         known = audit.behaviour(seen.target)
-        aucs = [rates.auc(scores[f"{name}.target"], seen.target.member).value for name in ATTACKS]
-    return [known["train_acc"], known["test_acc"], *aucs]
+        aucs = [rates.auc(scores[name], seen.target.member).value for name in ATTACKS]
+    return [known.train_acc, known.test_acc, *aucs]
 
 
 def main(name: str, trials: int, draws: int) -> None:

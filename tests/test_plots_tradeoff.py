@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nonmember.plots.tradeoff import Point, front, spearman
 from scipy import stats
 
 from nonmember.plots import tradeoff
-from nonmember.plots.tradeoff import Point, front, spearman
 
 
 def point(name: str, test_acc: float, auc: float, loss_var: float = 1.0) -> Point:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nonmember import files
 from nonmember.metrics.intervals import Interval
@@ -37,6 +37,12 @@ class Number(Frozen):
     high: float | None = None
     why: str | None = None
     sd: float | None = None
+
+    @model_validator(mode="after")
+    def _with_its_reason(self) -> Number:
+        if self.value is None and not self.why:
+            raise ValueError("a number without a value needs the reason, `why`")
+        return self
 
     @classmethod
     def of(cls, interval: Interval | None, why: str | None = None) -> Number:
