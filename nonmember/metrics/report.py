@@ -23,7 +23,9 @@ Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes fi
 class Frozen(BaseModel):
     """Checked when it is made or read, and never changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(  # constants: so that what is not finite is refused, not made null
+        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class Number(Frozen):
