@@ -78,7 +78,7 @@ def timed(part: str, call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def run(attack: Attack, name: str, target: View, shadow: View, classes: int) -> None:
-    """Score the target and one shadow, then the full report."""
+    """Score the target and one shadow, then all of an attack's numbers."""
 
     def scored(view: View) -> rates.Scored:
         assert view.member is not None

@@ -109,10 +109,9 @@ def trial(
         none = Canaries.none()
         extract_signals(models, data.folder, signals, wanted, here, none)
         seen = Evidence(signals)
-        scores = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed)
+        asked = audit.score(seen, seen, {name: {} for name in ATTACKS}, seed).target
         known = audit.behaviour(seen.target)
-        asked = scores.target.scored()
-        aucs = [rates.auc(asked[name].scores, asked[name].member).value for name in ATTACKS]
+        aucs = [rates.auc(asked.scores[name], asked.member).value for name in ATTACKS]
     return [known.train_acc, known.test_acc, *aucs]
 
 

@@ -13,8 +13,9 @@ import pytest
 from nonmember import audit
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
-from nonmember.evidence import Evidence
-from nonmember.metrics import rates
+from nonmember.evidence import Evidence, View
+from nonmember.metrics import calibration, rates
+from nonmember.metrics.scores import ScoreSet
 from nonmember.pipeline import attack
 
 N, CLASSES = 300, 4
@@ -62,9 +63,9 @@ def parrot(monkeypatch):
 
 
 def test_thresholds_do_not_rest_on_what_an_attack_was_fitted_to(noise, parrot):
-    scores = audit.score(noise, noise, {"nn": {}}, seed=0)
-    truth = audit.truth(noise)
-    assert rates.auc(scores["nn.shadows"], truth["member.shadows"]).value == 0.5
+    known = audit.score(noise, noise, {"nn": {}}, seed=0).shadows
+    assert known is not None
+    assert rates.auc(known.scores["nn"], known.member).value == 0.5
 
 
 def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(noise, monkeypatch):
@@ -79,10 +80,10 @@ def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(nois
 
 
 def test_partial_knowledge_scores_nobody_it_knows(noise, parrot):
-    scores, numbers = audit.partial(noise, {"nn": {}}, 0, 3, {"min_false_positives": 1})
-    assert numbers["nn"]["auc"] == 0.5
-    assert numbers["nn"]["advantage"] == 0.0
-    assert np.isfinite(scores["nn.target"]).all()
+    scores, numbers = audit.partial(noise, {"nn": {}}, 0, 3, 1)
+    assert numbers["nn"].auc.value == 0.5
+    assert numbers["nn"].advantage.value == 0.0
+    assert np.isfinite(scores.target.scores["nn"]).all()
 
 
 def test_halves_of_partial_knowledge_are_on_one_scale(noise, monkeypatch):
@@ -92,8 +93,8 @@ def test_halves_of_partial_knowledge_are_on_one_scale(noise, monkeypatch):
         cls, "fit", lambda self, known, seed=0: setattr(self, "shift", 1000 * next(number))
     )
     monkeypatch.setattr(cls, "score", lambda self, view: self.shift + view.ids.astype(float))
-    scores, _ = audit.partial(noise, {"nn": {}}, 0, 1, {"min_false_positives": 1})
-    joined = scores["nn.target"]
+    scores, _ = audit.partial(noise, {"nn": {}}, 0, 1, 1)
+    joined = scores.target.scores["nn"]
     assert 0 < joined.min() < 0.05
     assert 0.95 < joined.max() < 1
     assert np.corrcoef(joined, np.arange(N))[0, 1] > 0.99
@@ -102,8 +103,8 @@ def test_halves_of_partial_knowledge_are_on_one_scale(noise, monkeypatch):
 def test_thresholds_of_partial_knowledge_are_fitted_to_the_right_samples(noise, monkeypatch):
     """Scores that give membership away, in the order of the samples, leave nothing to guess."""
     monkeypatch.setattr(attacks.get("loss"), "score", lambda _, view: view.member.astype(float))
-    _, numbers = audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1})
-    assert (numbers["loss"]["advantage"], numbers["loss"]["auc"]) == (1.0, 1.0)
+    _, numbers = audit.partial(noise, {"loss": {}}, 0, 2, 1)
+    assert (numbers["loss"].advantage.value, numbers["loss"].auc.value) == (1.0, 1.0)
 
 
 def test_canaries_are_scored_by_whoever_knows_the_first_half(noise, monkeypatch):
@@ -113,8 +114,9 @@ def test_canaries_are_scored_by_whoever_knows_the_first_half(noise, monkeypatch)
         cls, "fit", lambda self, known, seed=0: setattr(self, "fit_number", next(number))
     )
     monkeypatch.setattr(cls, "score", lambda self, view: np.full(len(view), self.fit_number))
-    scores, _ = audit.partial(Evidence(noise.path), {"nn": {}}, 0, 2, {"min_false_positives": 1})
-    assert set(scores["nn.canaries"]) == {2}  # after two on a half of the half each
+    scores, _ = audit.partial(Evidence(noise.path), {"nn": {}}, 0, 2, 1)
+    assert scores.canaries is not None
+    assert set(scores.canaries.scores["nn"]) == {2}  # after two on a half of the half each
 
 
 def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(noise, monkeypatch):
@@ -125,9 +127,24 @@ def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(noise, monk
         return joint_risk(target, shadows, classes)
 
     monkeypatch.setattr(audit.risks, "joint_risk", record)
-    scores, _ = audit.partial(noise, {"loss": {}}, 0, 3, {"min_false_positives": 1})
+    scores, _ = audit.partial(noise, {"loss": {}}, 0, 3, 1)
     assert asked == [N // 2, N // 2]
-    assert {"risk", "highest", "attack", "loss.target"} == set(scores)
+    assert scores.joint is not None
+    assert [len(values) for values in scores.joint] == [N, N, N]
+    assert (scores.attacks, scores.shadows, scores.canaries) == (["loss"], None, None)
+
+
+def arrays_of(scores: ScoreSet) -> dict[tuple[str, str], np.ndarray]:
+    """Every array of the scores, by part and field or attack."""
+    parts = {"target": scores.target, "shadows": scores.shadows, "canaries": scores.canaries}
+    found = (
+        {} if scores.joint is None else {("joint", k): v for k, v in scores.joint._asdict().items()}
+    )
+    for name, part in parts.items():
+        if part is not None:
+            truth = {"ids": part.ids, "member": part.member, "labels": part.labels}
+            found |= {(name, field): values for field, values in {**truth, **part.scores}.items()}
+    return found
 
 
 TWO = ComputeOptions(devices="cpu", workers=2)
@@ -146,18 +163,19 @@ def test_workers_find_what_one_process_finds(noise, way):
     if way in ("one shadow", "half"):
         del chosen["lira"]  # which needs others
     if way == "half":
-        options = {"min_false_positives": 1}
-        here, numbers = audit.partial(evidence, chosen, 0, 2, options)
-        there, same_numbers = audit.partial(evidence, chosen, 0, 2, options, TWO)
+        here, numbers = audit.partial(evidence, chosen, 0, 2, 1)
+        there, same_numbers = audit.partial(evidence, chosen, 0, 2, 1, TWO)
         assert numbers == same_numbers
     else:
         here = audit.score(evidence, evidence, chosen, 0)
         there = audit.score(evidence, evidence, chosen, 0, TWO)
-        assert len(here["nn.shadows"]) == len(audit.truth(evidence)["member.shadows"])
-        assert ("nn.canaries" in here) == (way == "canaries")
-    assert here.keys() == there.keys()
-    for key, values in here.items():
-        np.testing.assert_array_equal(values, there[key])
+        assert here.shadows is not None
+        assert len(here.shadows.scores["nn"]) == len(here.shadows.member)
+        assert (here.canaries is not None) == (way == "canaries")
+    found, expected = arrays_of(there), arrays_of(here)
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_array_equal(values, found[key])
 
 
 def test_several_workers_share_the_work(noise, monkeypatch):
@@ -170,7 +188,7 @@ def test_several_workers_share_the_work(noise, monkeypatch):
 
     monkeypatch.setattr(audit.compute, "in_pool", record)
     audit.score(noise, noise, {"loss": {}}, 0, TWO)
-    audit.partial(noise, {"loss": {}}, 0, 2, {"min_false_positives": 1}, TWO)
+    audit.partial(noise, {"loss": {}}, 0, 2, 1, TWO)
     assert handed == [(TWO, 4), (TWO, 4)]
 
 
@@ -184,12 +202,13 @@ def test_the_stage_uses_the_workers_of_params_on_the_cpu(tmp_path):
 def test_the_same_to_the_last_bit_whatever_the_threads(large):
     """In a process with two threads to use as in a worker, which has one."""
     code = (
-        "import sys, numpy as np\n"
+        "import sys\n"
         "from nonmember import audit\n"
         "from nonmember.evidence import Evidence\n"
+        "from nonmember.metrics import scores\n"
         "seen = Evidence(sys.argv[1])\n"
         "chosen = {'nn': {'nn_epochs': 1}, 'lira_learned': {}}\n"
-        "np.savez(sys.argv[2], **audit.score(seen, seen, chosen, 0))\n"
+        "scores.write(sys.argv[2], {'adaptive': audit.score(seen, seen, chosen, 0)})\n"
     )
     found = []
     for threads in ("1", "2"):
@@ -212,7 +231,7 @@ def test_a_non_adaptive_attacker_compares_with_models_of_its_own(noise, tmp_path
     shadows = Evidence(own)
     lira = attacks.get("lira")()
     asked = replace(noise.target, reference=shadows.reference(noise.rows()))
-    scores = audit.score(noise, shadows, {"lira": {}}, 0)["lira.target"]
+    scores = audit.score(noise, shadows, {"lira": {}}, 0).target.scores["lira"]
     np.testing.assert_array_equal(scores, lira.score(asked))
     assert (scores != lira.score(noise.target)).any()
 
@@ -226,21 +245,149 @@ def test_a_worker_without_memory_is_reported_with_what_to_lower(noise, monkeypat
         audit.score(noise, noise, {"loss": {}}, 0)
 
 
-def test_truth_is_that_of_the_views(noise):
-    truth, views = audit.truth(noise), list(noise.shadows)
-    np.testing.assert_array_equal(truth["member.target"], noise.target.member)
-    np.testing.assert_array_equal(
-        truth["member.shadows"], np.concatenate([view.member for view in views])
-    )
-    np.testing.assert_array_equal(
-        truth["labels.shadows"], np.concatenate([view.labels for view in views])
-    )
+def test_the_truth_beside_the_scores_is_that_of_the_views(noise):
+    np.save(noise.path / "canary.npy", np.arange(N) < 20)
+    evidence = Evidence(noise.path)
+    scores = audit.score(evidence, evidence, {"loss": {}}, 0)
+    sides = (scores.target, [evidence.target]), (scores.shadows, list(evidence.shadows))
+    for part, views in (*sides, (scores.canaries, [evidence.canaries])):
+        for field in ("ids", "member", "labels"):
+            expected = np.concatenate([getattr(view, field) for view in views])
+            np.testing.assert_array_equal(getattr(part, field), expected)
+        own = np.concatenate([attacks.get("loss")().score(view) for view in views])
+        np.testing.assert_array_equal(part.scores["loss"], own)
 
 
-def test_a_bound_of_nothing_can_be_written(noise):
-    """A threshold that accuses all or none is no number of JSON."""
-    half = np.full(N, 0.5)
-    scores = {"loss.target": np.zeros(N), "risk": half, "highest": half, "attack": half}
-    found = audit.exposure(scores, audit.truth(noise), CLASSES, 0, 1e-5)
-    assert found["epsilon"]["epsilon"] == 0.0
-    assert found["epsilon"]["threshold"] is None
+def test_partial_scores_stand_beside_the_truth_of_the_target(noise):
+    scores, _ = audit.partial(noise, {"loss": {}}, 0, 1, 1)
+    for field in ("ids", "member", "labels"):
+        np.testing.assert_array_equal(getattr(scores.target, field), getattr(noise.target, field))
+
+
+def test_partial_numbers_are_means_over_both_sides_of_every_split(noise, monkeypatch):
+    """The measured AUCs are 0.1, 0.2, 0.3 and 0.4, each with its own limits."""
+    measure, found = audit.measure.attack_numbers, iter((0.1, 0.2, 0.3, 0.4))
+
+    def numbered(*arguments):
+        value = next(found)
+        auc = audit.Number(value=value, low=value / 2, high=2 * value)
+        return measure(*arguments).model_copy(update={"auc": auc})
+
+    monkeypatch.setattr(audit.measure, "attack_numbers", numbered)
+    _, numbers = audit.partial(noise, {"loss": {}}, 0, 2, 1)
+    auc = numbers["loss"].auc
+    assert (auc.value, auc.low, auc.high) == (0.25, 0.125, 0.5)
+    assert auc.sd == pytest.approx(np.std([0.1, 0.2, 0.3, 0.4], ddof=1), abs=1e-6)
+    assert (numbers["loss"].members, numbers["loss"].non_members) == (N // 4, N // 4)
+
+
+def test_a_rate_of_a_half_that_is_not_supported_has_the_reason_of_that_half(noise):
+    _, numbers = audit.partial(noise, {"loss": {}}, 0, 1, 1)
+    assert numbers["loss"].tpr_at_1_fpr.value is None
+    assert numbers["loss"].tpr_at_1_fpr.why == "an FPR of 1 % needs 100 non-members, there are 75"
+
+
+def test_numbers_are_those_of_the_target_at_the_shadows_thresholds(noise, monkeypatch):
+    """A shadow that gives members away and a target that does not: AUC 0.5, advantage near 0."""
+    monkeypatch.setattr(attacks.get("loss"), "score", lambda _, view: view.member.astype(float))
+    scores = audit.score(noise, noise, {"loss": {}}, 0)
+    found = audit.numbers(scores, CLASSES, 1)["loss"]
+    assert (found.auc.value, found.advantage.value, found.class_advantage.value) == (1, 1, 1)
+    assert (found.members, found.non_members) == (N // 2, N // 2)
+    blind = replace(scores, target=replace(scores.target, scores={"loss": np.zeros(N)}))
+    found = audit.numbers(blind, CLASSES, 1)["loss"]
+    assert (found.auc.value, found.advantage.value, found.class_advantage.value) == (0.5, 0, 0)
+
+
+def test_without_shadows_scores_have_no_deployed_numbers_and_no_risk(noise):
+    alone = replace(audit.score(noise, noise, {"loss": {}}, 0), shadows=None)
+    found = audit.numbers(alone, CLASSES, 1)["loss"]
+    assert found.auc.value is not None
+    for number in (found.balanced_accuracy, found.advantage, found.class_advantage):
+        assert number.why == "no model of the attacker's to fit a threshold on"
+    with pytest.raises(ValueError, match="need the scores of the attacker's own models"):
+        audit.with_joint_risk(alone, CLASSES)
+
+
+def test_the_joint_risk_joins_the_scores_and_changes_none(noise):
+    scores = audit.score(noise, noise, {"loss": {}, "entropy": {}}, 0)
+    assert scores.joint is None
+    found = audit.with_joint_risk(scores, CLASSES)
+    expected = audit.risks.joint_risk(scores.target.scored(), scores.shadows.scored(), CLASSES)
+    for values, right in zip(found.joint, expected, strict=True):
+        np.testing.assert_array_equal(values, right)
+    assert found.target is scores.target
+
+
+def test_canaries_have_the_numbers_of_a_ranking_and_without_them_there_are_none(noise):
+    assert audit.canary_numbers(audit.score(noise, noise, {"loss": {}}, 0), 1) is None
+    np.save(noise.path / "canary.npy", np.arange(N) < 20)
+    evidence = Evidence(noise.path)
+    scores = audit.score(evidence, evidence, {"loss": {}}, 0)
+    found = audit.canary_numbers(scores, 1)["loss"]
+    planted = evidence.canaries
+    right = rates.auc(attacks.get("loss")().score(planted), planted.member)
+    assert tuple(found.auc.model_dump(include={"value", "low", "high"}).values()) == (
+        pytest.approx(right, abs=1e-6)
+    )
+    assert "there are" in found.tpr_at_1_fpr.why
+
+
+def test_a_leak_of_the_reference_set_is_measured_against_the_non_members(tmp_path):
+    """By hand: the model knows three of four reference samples better than any non-member."""
+    knows = np.array([3, 3, 3, 0, 1, 1, 1, 2, 2], np.float32)  # logit of the true class
+    arrays = {
+        "sample_ids": np.arange(9),
+        "labels": np.zeros(9, np.int64),
+        "membership": np.array([[2, 2, 2, 2, 0, 0, 0, 1, 1]], np.int8),
+        "logits": np.stack([knows, np.full(9, 0.5, np.float32)], axis=1)[None],
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    leak = audit.reference_leak(Evidence(tmp_path))
+    assert leak is not None
+    assert (leak.auc.value, leak.acc, leak.samples) == (0.75, 0.75, 4)
+    assert leak.auc.low < 0.75 < leak.auc.high
+
+
+def test_without_a_reference_set_none_has_leaked(noise):
+    assert audit.reference_leak(noise) is None
+
+
+def test_behaviour_by_hand():
+    """Members answered with 0.9, non-members with 0.9, 0.8 and, wrongly, 0.6."""
+    sure = np.array([0.9, 0.9, 0.9, 0.8, 0.4])
+    labels = np.array([0, 1, 0, 0, 1])
+    answers = np.where(np.arange(2) == labels[:, None], sure[:, None], 1 - sure[:, None])
+    member = np.arange(5) < 2
+    found = audit.behaviour(View(np.arange(5), labels, np.log(answers), {}, member))
+    loss = -np.log(sure)
+    assert (found.train_acc, found.test_acc) == (1.0, 0.666667)
+    assert found.gap == pytest.approx(1 / 3, abs=1e-6)
+    assert found.balanced_test_acc == 0.5  # class 0 always right, class 1 never
+    for name, side in (("train", member), ("test", ~member)):
+        assert getattr(found, f"{name}_loss_mean") == pytest.approx(loss[side].mean(), rel=1e-5)
+        assert getattr(found, f"{name}_loss_var") == pytest.approx(loss[side].var(), rel=1e-5)
+        brier = 2 * ((1 - sure[side]) ** 2).mean()
+        assert getattr(found, f"{name}_brier") == pytest.approx(brier, rel=1e-5)
+    assert found.train_ece == pytest.approx(0.1)
+    # Confidences .9, .8 and .6 lie in bins of their own.
+    assert found.test_ece == pytest.approx((0.1 + 0.2 + 0.6) / 3, rel=1e-5)
+    assert (found.members, found.non_members) == (2, 3)
+
+
+def test_the_calibration_of_behaviour_is_that_of_the_members_and_of_the_others(noise):
+    found, view = audit.behaviour(noise.target), noise.target
+    for name, side in (("train", view.member), ("test", ~view.member)):
+        answers, labels = view.log_probs[side], view.labels[side]
+        expected = {
+            "brier": calibration.brier(answers, labels),
+            "ece": calibration.expected_calibration_error(answers, labels),
+        }
+        for key, value in expected.items():
+            assert getattr(found, f"{name}_{key}") == pytest.approx(value, rel=1e-5)
+
+
+def test_behaviour_and_leak_need_to_know_who_was_a_member(noise):
+    with pytest.raises(ValueError, match="it must be known which samples"):
+        audit.behaviour(replace(noise.target, member=None))

@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import reports
 
-from nonmember import doctor, files
+from nonmember import doctor
 from nonmember.attacks import attacks
 from nonmember.data.prepared import Prepared
 from nonmember.data.splits import Rows
 from nonmember.doctor import Lab
 from nonmember.evidence import Evidence
 from nonmember.extraction import signals
-from nonmember.metrics import rates
+from nonmember.metrics import measure, rates
 from nonmember.metrics.intervals import Interval
+from nonmember.metrics.rates import Scored
+from nonmember.metrics.report import Attacker, AttackNumbers, Number
 from nonmember.task import Task
 from nonmember.training import train
 from nonmember.training.train import Trained
@@ -136,9 +140,14 @@ def test_target_and_shadows_trained_differently(lab: Lab, monkeypatch: pytest.Mo
 
 
 def test_numbers_that_depend_on_the_order(known: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        rates, "report", lambda target, *_: {"auc": float(target.scores[:50].mean())}
-    )
+    whole = measure.attack_numbers
+
+    def first_fifty(target: Scored, *rest: Any) -> AttackNumbers:
+        auc = Number(value=float(target.scores[:50].mean()))
+        return whole(target, *rest).model_copy(update={"auc": auc})
+
+    assert doctor.ties(known).well
+    monkeypatch.setattr(measure, "attack_numbers", first_fifty)
     assert not doctor.ties(known).well
 
 
@@ -149,16 +158,28 @@ def test_duplicates_are_counted() -> None:
     assert (finding.well, finding.words[:1]) == (False, "1")
 
 
+def numbers(auc: float) -> AttackNumbers:
+    """Those of an attack with this AUC, known to 0.01."""
+    return reports.numbers(auc=Number(value=auc, low=auc - 0.01, high=auc + 0.01))
+
+
 def test_a_run_is_looked_at(tmp_path: Path) -> None:
     """Its defense is said to hide its scores where only labels and gradients tell."""
+    for hard, words in ((0.6, "hides its scores only"), (0.53, "scores tell as much")):
+        found = Attacker(attacks={"loss": numbers(0.52), "correctness": numbers(hard)})
+        # What the other attacker finds does not count: it knows less.
+        other = Attacker(attacks={"loss": numbers(0.9), "correctness": numbers(0.4)})
+        report = reports.report(attackers={"adaptive": found, "non_adaptive": other})
+        report.write(tmp_path / "metrics/defended/report.json")
+        [finding] = doctor.of_run(tmp_path)
+        assert finding.words.startswith(words)
 
-    def numbers(auc: float) -> dict[str, float]:
-        return {"auc": auc, "auc_low": auc - 0.01, "auc_high": auc + 0.01}
 
-    report = {"adaptive": {"loss": numbers(0.52), "correctness": numbers(0.6)}}
-    files.write_json(tmp_path / "metrics/defended/attacks.json", report)
-    [finding] = doctor.of_run(tmp_path)
-    assert finding.words.startswith("hides its scores only")
+def test_a_run_with_attacks_of_one_kind_only_is_not_judged(tmp_path: Path) -> None:
+    report = reports.report(attackers={"adaptive": Attacker(attacks={"loss": numbers(0.52)})})
+    report.write(tmp_path / "metrics/defended/report.json")
+    assert list(doctor.of_run(tmp_path)) == []
+    assert list(doctor.of_run(tmp_path / "nowhere")) == []
 
 
 def test_one_failure_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nonmember.metrics import epsilon, rates, risk
 from nonmember.metrics.intervals import Interval
+from nonmember.metrics.membership import by_membership
 from nonmember.metrics.rates import Deployed, Scored
 from nonmember.metrics.report import (
     AttackNumbers,
@@ -43,17 +44,17 @@ def attack_numbers(
     min_class_samples: int = 10,
 ) -> AttackNumbers:
     """One attack's numbers on the target; thresholds are fitted on the shadows together."""
+    inside, outside = by_membership(target.scores, target.member, "target scores")
     ranked = ranking(target.scores, target.member, min_false_positives)
     one, many = _deployed_both(target, shadows, classes, min_class_samples)
     why = "no model of the attacker's to fit a threshold on"
-    members = int(np.sum(target.member))
     return AttackNumbers(
         **{key: getattr(ranked, key) for key in Ranking.model_fields},
         balanced_accuracy=Number.of(one and one.balanced_accuracy, why),
         advantage=Number.of(one and one.advantage, why),
         class_advantage=Number.of(many and many.advantage, why),
-        members=members,
-        non_members=len(target.member) - members,
+        members=len(inside),
+        non_members=len(outside),
     )
 
 
@@ -63,6 +64,7 @@ def _deployed_both(
     """The target at the shadows' global threshold and at their class thresholds."""
     if shadows is None:
         return None, None
+    by_membership(shadows.scores, shadows.member, "shadow scores")
     by_class = fit_class_thresholds(
         shadows.scores, shadows.member, shadows.labels, classes, min_class_samples
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nonmember import files
 from nonmember.metrics.intervals import Interval
@@ -23,7 +23,9 @@ Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes fi
 class Frozen(BaseModel):
     """Checked when it is made or read, and never changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(  # constants: so that what is not finite is refused, not made null
+        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class Number(Frozen):
@@ -37,6 +39,12 @@ class Number(Frozen):
     high: float | None = None
     why: str | None = None
     sd: float | None = None
+
+    @model_validator(mode="after")
+    def _with_its_reason(self) -> Number:
+        if self.value is None and not self.why:
+            raise ValueError("a number without a value needs the reason, `why`")
+        return self
 
     @classmethod
     def of(cls, interval: Interval | None, why: str | None = None) -> Number:

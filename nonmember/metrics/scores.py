@@ -73,8 +73,16 @@ def write(path: str | Path, attackers: Mapping[str, ScoreSet]) -> None:
 
 def read(path: str | Path) -> dict[str, ScoreSet]:
     """What `write` wrote; ValueError naming the file if it is damaged."""
+    arrays = files.read_arrays(path)
+    try:
+        return _score_sets(arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the scores of an arm ({error}); run `dvc repro`") from error
+
+
+def _score_sets(arrays: Mapping[str, np.ndarray]) -> dict[str, ScoreSet]:
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for key, array in files.read_arrays(path).items():
+    for key, array in arrays.items():
         kind, part, field = key.split("/", 2)
         found.setdefault(kind, {}).setdefault(part, {})[field] = array
     return {kind: _score_set(parts) for kind, parts in found.items()}

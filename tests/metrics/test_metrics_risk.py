@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from nonmember.metrics import rates, risk
 from nonmember.metrics.rates import Scored
+from nonmember.metrics.risk import Bin
 
 CLASSES = 4
 
@@ -88,6 +87,11 @@ def test_a_class_with_too_few_shadow_samples_shares_the_others_distribution() ->
     assert (mixed != shared)[target.labels != 2].mean() > 0.9
 
 
+def covered(row: Bin) -> bool:
+    _, low, high = row.share
+    return low <= row.risk <= high
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_nine_in_ten_means_nine_in_ten(share: float) -> None:
     """Risks that are right lie in nearly all intervals, and doubled odds do not."""
@@ -95,29 +99,28 @@ def test_nine_in_ten_means_nine_in_ten(share: float) -> None:
     member = rng.random(40_000) < share
     right = expit(2 * (rng.normal(size=40_000) + 2 * member) - 2)
     rows = risk.reliability(right, member)
-    assert sum(row["share_low"] <= row["risk"] <= row["share_high"] for row in rows) >= 8
+    assert sum(covered(row) for row in rows) >= 8
     wrong = 2 * right / (1 + right)
     rows = risk.reliability(wrong, member)
-    assert sum(row["share_low"] <= row["risk"] <= row["share_high"] for row in rows) <= 2
+    assert sum(covered(row) for row in rows) <= 2
 
 
 def test_shadows_give_risks_that_hold_on_the_target() -> None:
     target = scored(0, n=40_000)
     for row in risk.reliability(risks(target, scored(1, n=40_000)), target.member):
-        assert row["share"] == pytest.approx(row["risk"], abs=0.05)
+        assert row.share[0] == pytest.approx(row.risk, abs=0.05)
 
 
 def test_reliability_by_hand() -> None:
     member = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0])
     values = np.array([0.95, 1.0, 0.05, 0.9, 0.0, 0.0, 0.05, 0.0, 0.0])
     low, high = risk.reliability(values, member)
-    assert (low["from"], low["to"], low["members"], low["non_members"]) == (0, 0.1, 1, 5)
-    assert (high["from"], high["to"], high["members"], high["non_members"]) == (0.9, 1, 2, 1)
-    assert high["risk"] == pytest.approx(0.95)
+    assert (low.low, low.high, low.members, low.non_members) == (0, 0.1, 1, 5)
+    assert (high.low, high.high, high.members, high.non_members) == (0.9, 1, 2, 1)
+    assert high.risk == pytest.approx(0.95)
     # A member counts as two non-members: 2 · 2 / (2 · 2 + 1).
-    assert (low["share"], high["share"]) == pytest.approx((2 / 7, 4 / 5), abs=1e-6)
-    assert high["share_low"] < 0.8 < high["share_high"]
-    assert json.loads(json.dumps([low, high])) == [low, high]
+    assert (low.share[0], high.share[0]) == pytest.approx((2 / 7, 4 / 5), abs=1e-6)
+    assert high.share[1] < 0.8 < high.share[2]
 
 
 def side(seed: int, attacks: int, n: int, shift: float = 0.0) -> dict[str, Scored]:
@@ -171,7 +174,7 @@ def test_the_joint_risk_of_many_attacks_is_a_probability(shift: float) -> None:
 
     def off(values: np.ndarray) -> float:
         rows = risk.reliability(values, member)
-        many = [(row["risk"] - row["share"], row["members"] + row["non_members"]) for row in rows]
+        many = [(row.risk - row.share[0], row.members + row.non_members) for row in rows]
         gaps, weights = np.abs([gap for gap, _ in many]), [count for _, count in many]
         return float(np.average(gaps, weights=weights))
 
@@ -184,9 +187,9 @@ def test_the_most_exposed_are_sorted_and_equal_ones_by_the_attacks_own_then_by_i
     names = np.array(["x", "y", "z", "x", "y"])
     joint = risk.Joint(values, np.array([0.6, 0.9, 0.6, 0.1, 0.55]), names)
     rows = risk.most_exposed(ids, ids % 2, ids > 4, joint, count=4)
-    assert [row["id"] for row in rows] == [3, 5, 7, 0]
-    assert rows[1] == {"id": 5, "label": 1, "member": True, "risk": 0.5, "attack": "z"}
-    assert json.loads(json.dumps(rows)) == rows
+    assert [row.id for row in rows] == [3, 5, 7, 0]
+    assert rows[1] == risk.Exposed(id=5, label=1, member=True, risk=0.5, attack="z")
+    assert [type(value) for value in rows[1]] == [int, int, bool, float, str]  # fit for JSON
 
 
 def test_per_class_is_each_class_alone() -> None:
@@ -194,23 +197,29 @@ def test_per_class_is_each_class_alone() -> None:
     rows = risk.per_class(one.scores, one.member, one.labels, CLASSES + 1)
     for label in range(CLASSES):
         mine = one.labels == label
-        expected = rates.flat("auc", rates.auc(one.scores[mine], one.member[mine]))
-        assert {key: rows[label][key] for key in expected} == expected
-        assert rows[label]["members"] + rows[label]["non_members"] == mine.sum()
-    assert rows[CLASSES] == {
-        "label": CLASSES, **rates.flat("auc", None), "members": 0, "non_members": 0,
-    }  # fmt: skip
+        row = rows[label]
+        assert (row.label, row.auc) == (label, rates.auc(one.scores[mine], one.member[mine]))
+        assert (row.members, row.non_members) == (
+            one.member[mine].sum(),
+            (~one.member[mine]).sum(),
+        )
+    assert rows[CLASSES] == risk.OneClass(CLASSES, None, 0, 0)
 
 
-def test_the_worst_classes_are_the_highest_supported() -> None:
-    values = [0.7, "not supported", 0.9, 0.7]
-    rows = [{"label": label, "auc": value} for label, value in enumerate(values)]
-    assert [row["label"] for row in risk.worst_classes(rows)] == [2, 0, 3]
-    assert [row["label"] for row in risk.worst_classes(rows, 2)] == [2, 0]
+def test_a_class_with_too_few_of_either_kind_has_no_auc() -> None:
+    member = np.arange(30) % 3 > 0  # 20 members, 10 non-members of one class
+    scores, labels = np.arange(30.0), np.zeros(30, int)
+    for least, known in ((10, True), (11, False)):
+        [row] = risk.per_class(scores, member, labels, 1, least)
+        assert (row.auc is not None) == known
+        assert (row.members, row.non_members) == (20, 10)
 
 
 def test_bad_inputs() -> None:
     one = scored(0, n=100)
+    nothing = Scored(np.empty(0), np.empty(0, bool), np.empty(0, int))
+    with pytest.raises(ValueError, match="shadow scores need members and non-members, got 0 and 0"):
+        risk.risk_scores(one.scores, one.labels, nothing, CLASSES)
     with pytest.raises(ValueError, match="shadow scores need members and non-members, got 100"):
         risks(one, Scored(one.scores, np.ones(100, bool), one.labels))
     with pytest.raises(ValueError, match="scores must be finite, got 100 that are not"):
