@@ -1,9 +1,9 @@
 """Stage `attack`: score one arm's target with every attack, and measure the scores.
 
 Run:    python -m stages.attack ARM
-Reads:  data/config/attacks.json, data/split/report.json, models/ARM/target.json,
-        data/signals/{ARM,undefended}/
-Writes: data/scores/ARM.npz, metrics/ARM/{attacks,exposure}.json
+Reads:  data/config/{attacks,ARM,stamp_ARM}.json, data/prepared/dataset.json,
+        data/split/report.json, models/ARM/target.json, data/signals/{ARM,undefended}/
+Writes: data/scores/ARM.npz, metrics/ARM/report.json
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Stage `plot`: the headline numbers of both arms, and the pictures.
 
 Run:    python -m stages.plot
-Reads:  data/config/{attacks,defended,undefended}.json, data/prepared/dataset.json, data/signals/,
-        data/scores/, metrics/ARM/attacks.json and models/ARM/target.json of both arms
+Reads:  data/config/attacks.json, data/prepared/dataset.json, data/signals/,
+        data/scores/, metrics/ARM/report.json and models/ARM/target.json of both arms
 Writes: metrics/{summary,comparison,tradeoff}.json, metrics/roc.csv, metrics/plots/*.png
 """
 

@@ -354,7 +354,7 @@ def test_without_a_reference_set_none_has_leaked(noise):
     assert audit.reference_leak(noise) is None
 
 
-def test_behaviour_by_hand():
+def test_behaviour_by_hand() -> None:
     """Members answered with 0.9, non-members with 0.9, 0.8 and, wrongly, 0.6."""
     sure = np.array([0.9, 0.9, 0.9, 0.8, 0.4])
     labels = np.array([0, 1, 0, 0, 1])
@@ -388,6 +388,6 @@ def test_the_calibration_of_behaviour_is_that_of_the_members_and_of_the_others(n
             assert getattr(found, f"{name}_{key}") == pytest.approx(value, rel=1e-5)
 
 
-def test_behaviour_and_leak_need_to_know_who_was_a_member(noise):
+def test_behaviour_needs_to_know_who_was_a_member(noise):
     with pytest.raises(ValueError, match="it must be known which samples"):
         audit.behaviour(replace(noise.target, member=None))

@@ -42,7 +42,7 @@ def arrays(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs])
 
 
-def test_auc_of_gaussian_scores_is_the_closed_form():
+def test_auc_of_gaussian_scores_is_the_closed_form() -> None:
     scores, member = gaussian(np.random.default_rng(0), 40_000, 40_000, 1.0)
     assert rates.auc(scores, member).value == pytest.approx(stats.norm.cdf(2**-0.5), abs=0.005)
 
@@ -60,7 +60,7 @@ def test_auc_and_interval_equal_the_pairwise_ones(digits):
     assert value == pytest.approx(roc_auc_score(member, scores), rel=1e-12)
 
 
-def test_no_leak_is_half_and_a_reversed_leak_less():
+def test_no_leak_is_half_and_a_reversed_leak_less() -> None:
     rng = np.random.default_rng(3)
     value, low, high = rates.auc(*gaussian(rng, 2000, 2000, 0.0))
     assert low < 0.5 < high
@@ -106,7 +106,7 @@ def test_paired_delong_equals_the_pairwise_one(digits):
     assert got.p_value == pytest.approx(2 * stats.norm.sf(abs(gap.mean()) / error))
 
 
-def test_paired_delong_is_mirrored_and_covers():
+def test_paired_delong_is_mirrored_and_covers() -> None:
     rng, inside = np.random.default_rng(5), []
     truth = stats.norm.cdf(1 / 2**0.5) - stats.norm.cdf(1 / 3**0.5)
     for _ in range(300):
@@ -119,7 +119,7 @@ def test_paired_delong_is_mirrored_and_covers():
     assert np.mean(inside) >= 0.92  # 95 % less more than two standard errors of 300 sets
 
 
-def test_not_one_bit_depends_on_the_order():
+def test_not_one_bit_depends_on_the_order() -> None:
     scores, member = gaussian(np.random.default_rng(11), 2300, 1700, 0.4, digits=2)
     other = scores + np.random.default_rng(12).normal(size=4000)
     for seed in range(5):
@@ -129,7 +129,7 @@ def test_not_one_bit_depends_on_the_order():
         assert rates.delong_paired(*mixed) == rates.delong_paired(scores, other, member)
 
 
-def test_paired_delong_without_variance():
+def test_paired_delong_without_variance() -> None:
     member = np.arange(40) < 20
     perfect, blind = member.astype(float), np.zeros(40)
     assert rates.delong_paired(perfect, perfect, member)[::3] == (0, 1)
@@ -150,7 +150,7 @@ def test_tpr_at_fpr_is_the_largest_that_thresholds_can_reach(pairs, fpr):
     assert rates.tpr_at_fpr(scores, member, fpr, min_false_positives=0).value == best
 
 
-def test_tpr_at_fpr_has_a_closed_form_and_an_interval_of_ranks():
+def test_tpr_at_fpr_has_a_closed_form_and_an_interval_of_ranks() -> None:
     rng = np.random.default_rng(6)
     scores, member = gaussian(rng, 50_000, 100_000, 1.5)
     value, low, high = rates.tpr_at_fpr(scores, member, 0.01)
@@ -159,7 +159,7 @@ def test_tpr_at_fpr_has_a_closed_form_and_an_interval_of_ranks():
     assert 0 < high - value < 0.02
 
 
-def test_the_limits_of_a_tpr_by_hand():
+def test_the_limits_of_a_tpr_by_hand() -> None:
     """1,000 non-members 0 … 999: 4 to 18 are accused by the right threshold."""
     assert stats.binom.ppf([0.0125, 0.9875], 1000, 0.01).tolist() == [4, 18]
     low, high = rates.limits_at(np.arange(1000) + 0.5, np.arange(1000), 0.01)
@@ -187,14 +187,63 @@ def test_threshold_is_the_best_one_and_used_with_its_comparator(pairs):
     assert fit_threshold(scores[order], member[order]) == threshold
 
 
+<<<<<<< HEAD
 def test_a_score_at_the_threshold_is_accused_as_when_it_was_fitted():
+=======
+@pytest.mark.parametrize(
+    ("scores", "member", "threshold"),
+    [
+        ([1, 2, 5, 8], [0, 0, 1, 1], 3.5),
+        ([1, 2, 5, 8], [1, 1, 0, 0], np.inf),  # nothing beats accusing nobody
+        ([3, 3, 3], [0, 1, 1], np.inf),
+        ([1, 2, 3, 4], [0, 1, 0, 1], 3.5),  # 1.5 is as good: the higher one
+        ([0, np.nextafter(0, 1)], [0, 1], np.nextafter(0, 1)),  # no number in between
+        ([-1.7e308, 1.7e308], [0, 1], 0),
+    ],
+)
+def test_threshold_by_hand(scores, member, threshold):
+    assert fit_threshold(np.array(scores, float), np.array(member)) == threshold
+
+
+def test_a_score_at_the_threshold_is_accused_as_when_it_was_fitted() -> None:
+>>>>>>> t1
     scores, member = np.array([0, np.nextafter(0, 1)]), np.array([False, True])
     threshold = fit_threshold(scores, member)
     assert threshold == scores[1]
     assert rates.deployed(scores, member, threshold)[2:] == (1, 0)
 
 
+<<<<<<< HEAD
 def test_deployed_interval_is_newcombes():
+=======
+def test_class_thresholds_equal_each_class_alone() -> None:
+    rng = np.random.default_rng(8)
+    scores, member = gaussian(rng, 300, 300, 1.0)
+    labels = rng.integers(3, size=600)
+    scores += 10 * labels
+    got = fit_class_thresholds(scores, member, labels, 3)
+    for label in range(3):
+        rows = labels == label
+        assert got[label] == fit_threshold(scores[rows], member[rows])
+    per_class = rates.deployed(scores, member, got[labels]).advantage.value
+    overall = rates.deployed(scores, member, fit_threshold(scores, member))
+    assert per_class > overall.advantage.value + 0.2
+
+
+def test_small_and_empty_classes_use_the_global_threshold() -> None:
+    rng = np.random.default_rng(9)
+    scores, member = gaussian(rng, 100, 100, 1.0)
+    labels = np.zeros(200, int)
+    labels[:9] = 1  # 9 members, no non-member
+    labels[100:112] = labels[9:18] = 2  # 9 members, 12 non-members
+    overall = fit_threshold(scores, member)
+    got = fit_class_thresholds(scores, member, labels, 5)
+    assert got[1:].tolist() == [overall] * 4
+    assert fit_class_thresholds(scores, member, labels, 5, min_class_samples=9)[2] != overall
+
+
+def test_deployed_interval_is_newcombes() -> None:
+>>>>>>> t1
     """Newcombe 1998, table II, example (a): 56/70 and 48/80 give .0524 to .3339."""
     member = np.arange(150) < 70
     scores = np.r_[np.arange(70) < 56, np.arange(80) < 48].astype(float)
@@ -215,7 +264,7 @@ def test_p1(accuracy, advantage, expected):
     assert rates.p1(accuracy, advantage) == pytest.approx(expected)
 
 
-def test_p1_refuses_percent():
+def test_p1_refuses_percent() -> None:
     with pytest.raises(ValueError, match=r"accuracy in \[0, 1\].*got 80, 20"):
         rates.p1(80, 20)
 
@@ -241,7 +290,7 @@ def test_bad_inputs(scores, member, message):
             call(scores, member)
 
 
-def test_bad_settings():
+def test_bad_settings() -> None:
     scores, member = gaussian(np.random.default_rng(0), 5, 5, 1.0)
     with pytest.raises(ValueError, match=r"fpr must be in \(0, 1\), got 1"):
         rates.tpr_at_fpr(scores, member, 1)
@@ -249,3 +298,11 @@ def test_bad_settings():
         fit_class_thresholds(scores, member, np.full(10, 2), 2)
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         rates.deployed(scores, member, np.nan)
+<<<<<<< HEAD
+=======
+
+
+def test_the_middle_of_two_large_scores_does_not_overflow() -> None:
+    scores = np.array([1.2e308, 1.6e308])
+    assert fit_threshold(scores, np.array([False, True])) == pytest.approx(1.4e308)
+>>>>>>> t1

@@ -26,7 +26,7 @@ def signals(folder: Path, shift: float) -> None:
     member[0, -40:] = 2
     logits = rng.normal(size=(4, N, CLASSES))
     logits[:, np.arange(N), labels] += shift * (member == 1)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "sample_ids": np.arange(N),
         "labels": labels,
         "membership": member,
