@@ -187,63 +187,14 @@ def test_threshold_is_the_best_one_and_used_with_its_comparator(pairs):
     assert fit_threshold(scores[order], member[order]) == threshold
 
 
-<<<<<<< HEAD
-def test_a_score_at_the_threshold_is_accused_as_when_it_was_fitted():
-=======
-@pytest.mark.parametrize(
-    ("scores", "member", "threshold"),
-    [
-        ([1, 2, 5, 8], [0, 0, 1, 1], 3.5),
-        ([1, 2, 5, 8], [1, 1, 0, 0], np.inf),  # nothing beats accusing nobody
-        ([3, 3, 3], [0, 1, 1], np.inf),
-        ([1, 2, 3, 4], [0, 1, 0, 1], 3.5),  # 1.5 is as good: the higher one
-        ([0, np.nextafter(0, 1)], [0, 1], np.nextafter(0, 1)),  # no number in between
-        ([-1.7e308, 1.7e308], [0, 1], 0),
-    ],
-)
-def test_threshold_by_hand(scores, member, threshold):
-    assert fit_threshold(np.array(scores, float), np.array(member)) == threshold
-
-
 def test_a_score_at_the_threshold_is_accused_as_when_it_was_fitted() -> None:
->>>>>>> t1
     scores, member = np.array([0, np.nextafter(0, 1)]), np.array([False, True])
     threshold = fit_threshold(scores, member)
     assert threshold == scores[1]
     assert rates.deployed(scores, member, threshold)[2:] == (1, 0)
 
 
-<<<<<<< HEAD
-def test_deployed_interval_is_newcombes():
-=======
-def test_class_thresholds_equal_each_class_alone() -> None:
-    rng = np.random.default_rng(8)
-    scores, member = gaussian(rng, 300, 300, 1.0)
-    labels = rng.integers(3, size=600)
-    scores += 10 * labels
-    got = fit_class_thresholds(scores, member, labels, 3)
-    for label in range(3):
-        rows = labels == label
-        assert got[label] == fit_threshold(scores[rows], member[rows])
-    per_class = rates.deployed(scores, member, got[labels]).advantage.value
-    overall = rates.deployed(scores, member, fit_threshold(scores, member))
-    assert per_class > overall.advantage.value + 0.2
-
-
-def test_small_and_empty_classes_use_the_global_threshold() -> None:
-    rng = np.random.default_rng(9)
-    scores, member = gaussian(rng, 100, 100, 1.0)
-    labels = np.zeros(200, int)
-    labels[:9] = 1  # 9 members, no non-member
-    labels[100:112] = labels[9:18] = 2  # 9 members, 12 non-members
-    overall = fit_threshold(scores, member)
-    got = fit_class_thresholds(scores, member, labels, 5)
-    assert got[1:].tolist() == [overall] * 4
-    assert fit_class_thresholds(scores, member, labels, 5, min_class_samples=9)[2] != overall
-
-
 def test_deployed_interval_is_newcombes() -> None:
->>>>>>> t1
     """Newcombe 1998, table II, example (a): 56/70 and 48/80 give .0524 to .3339."""
     member = np.arange(150) < 70
     scores = np.r_[np.arange(70) < 56, np.arange(80) < 48].astype(float)
@@ -298,11 +249,3 @@ def test_bad_settings() -> None:
         fit_class_thresholds(scores, member, np.full(10, 2), 2)
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         rates.deployed(scores, member, np.nan)
-<<<<<<< HEAD
-=======
-
-
-def test_the_middle_of_two_large_scores_does_not_overflow() -> None:
-    scores = np.array([1.2e308, 1.6e308])
-    assert fit_threshold(scores, np.array([False, True])) == pytest.approx(1.4e308)
->>>>>>> t1
