@@ -81,24 +81,17 @@ class _Checker:
         self.problems = problems
 
     def content(self) -> dict[str, Any]:
-        seed = self._seed()
-        fixed = {
-            name: check_fixed(name, self.values.get(name), schema, self.problems)
-            for name, schema in FIXED.items()
-        }
-        dataset = self._part("dataset", datasets, ("name", "path"))
+        """File name -> content; {} with `problems` extended."""
+        seed, fixed = self._seed(), self._fixed()
+        dataset = self._dataset(fixed["split"])
         model = self._part("model", architectures)
         defense = self._part("defense", defenses)
-        chosen = self._attacks()
-        attacker = self._attacker()
-        split = fixed["split"]
-        if dataset and split and split.group and datasets.get(dataset["name"]).group_is:
-            dataset["group"] = split.group  # which the source reads
+        chosen, attacker = self._attacks(), self._attacker()
         setup = Setup(
             dataset=dataset or None,
             tokens=self._written("dataset").get("tokens") is True,
             outline=self._outline(dataset) if dataset else None,
-            split=split,
+            split=fixed["split"],
             train=fixed["train"],
             shadows=fixed["shadows"],
             attacker=attacker,
@@ -110,32 +103,30 @@ class _Checker:
         self.problems += problems_between(setup)
         if self.problems or setup.outline is None or attacker is None:
             return {}
-        defense = _settled(defense, setup.outline.classes)
-        dump = {name: part.model_dump(mode="json") for name, part in fixed.items()}
-        knowledge = attacker.model_dump(mode="json")
-        recipe = {"seed": seed, "model": model, "train": dump["train"]}
-        settings = _Changed(seed, fixed, {"dataset": dataset, "model": model}, chosen, knowledge)
-        needs = {signal for attack in setup.attacks.values() for signal in attack.needs}
+        active = _Active(
+            seed=seed,
+            fixed=fixed,
+            dataset=dataset,
+            model=model,
+            defense=_settled(defense, setup.outline.classes),
+            attacks=chosen,
+            attacker=attacker.model_dump(mode="json"),
+        )
+        return active.content(setup)
+
+    def _fixed(self) -> dict[str, Any]:
+        """The sections with a fixed set of keys; None for one with problems."""
         return {
-            "dataset": dataset,
-            "split": {"seed": seed, **dump["split"]},
-            "undefended": {**recipe, "defense": {"name": "none"}},
-            "defended": {**recipe, "defense": defense},
-            "stamp_undefended": settings.of({"name": "none"}),
-            "stamp_defended": settings.of(defense),
-            "shadows": dump["shadows"],
-            "signals": {
-                "names": sorted({*needs, "logits", "feature_norm"}),
-                "queries": dict(sorted(asked_queries(setup.attacks).items())),
-                "seed": seed,
-            },
-            "attacks": {
-                "seed": seed,
-                **knowledge,
-                "attacks": chosen,
-                "metrics": dump["metrics"],
-            },
+            name: check_fixed(name, self.values.get(name), schema, self.problems)
+            for name, schema in FIXED.items()
         }
+
+    def _dataset(self, split: SplitOptions | None) -> dict[str, Any]:
+        """The active data source, with the group that it is to read."""
+        dataset = self._part("dataset", datasets, ("name", "path"))
+        if dataset and split and split.group and datasets.get(dataset["name"]).group_is:
+            dataset["group"] = split.group
+        return dataset
 
     def _seed(self) -> int:
         seed = self.values.get("seed", 0)
@@ -226,35 +217,65 @@ def _settled(defense: dict[str, Any], classes: int) -> dict[str, Any]:
     return {"name": defense["name"], **options.model_dump(mode="json")}
 
 
-@dataclass(frozen=True)
-class _Changed:
-    """The active settings that differ from their defaults, for the stamp of an arm."""
+@dataclass(frozen=True, kw_only=True)
+class _Active:
+    """All active settings, without problems, and what they are written as."""
 
     seed: int
     fixed: dict[str, Settings]
-    parts: dict[str, dict[str, Any]]
+    dataset: dict[str, Any]
+    model: dict[str, Any]
+    defense: dict[str, Any]
     attacks: dict[str, dict[str, Any]]
     attacker: dict[str, Any]
 
-    def of(self, defense: dict[str, Any]) -> dict[str, Any]:
-        """`seed` and `settings`: key of params.yaml -> value, of those that change a number."""
-        found: dict[str, Any] = {}
-        kinds: dict[str, Registry[Any]] = {
-            "dataset": datasets,
-            "model": architectures,
-            "defense": defenses,
+    def content(self, setup: Setup) -> dict[str, Any]:
+        """File name of data/config -> its content."""
+        dump = {name: part.model_dump(mode="json") for name, part in self.fixed.items()}
+        plain = {"name": "none"}
+        recipe = {"seed": self.seed, "model": self.model, "train": dump["train"]}
+        needs = {signal for attack in setup.attacks.values() for signal in attack.needs}
+        return {
+            "dataset": self.dataset,
+            "split": {"seed": self.seed, **dump["split"]},
+            "undefended": {**recipe, "defense": plain},
+            "defended": {**recipe, "defense": self.defense},
+            "stamp_undefended": self.stamp(plain),
+            "stamp_defended": self.stamp(self.defense),
+            "shadows": dump["shadows"],
+            "signals": {
+                "names": sorted({*needs, "logits", "feature_norm"}),
+                "queries": dict(sorted(asked_queries(setup.attacks).items())),
+                "seed": self.seed,
+            },
+            "attacks": {
+                "seed": self.seed,
+                **self.attacker,
+                "attacks": self.attacks,
+                "metrics": dump["metrics"],
+            },
         }
-        for section, active in {**self.parts, "defense": defense}.items():
-            found[f"{section}.name"] = active["name"]
-            found |= _differing(section, active, kinds[section].get(active["name"]).Options())
+
+    def stamp(self, defense: dict[str, Any]) -> dict[str, Any]:
+        """For an arm with this defense: the seed, and the settings that differ from their defaults
+        and change a number."""
+        changed: dict[str, Any] = {}
+        parts: dict[str, tuple[dict[str, Any], Registry[Any]]] = {
+            "dataset": (self.dataset, datasets),
+            "model": (self.model, architectures),
+            "defense": (defense, defenses),
+        }
+        for section, (active, registry) in parts.items():
+            changed[f"{section}.name"] = active["name"]
+            changed |= _differing(section, active, registry.get(active["name"]).Options())
         for section, options in self.fixed.items():
             if section not in ("compute", "records"):
-                found |= _differing(section, options.model_dump(mode="json"), type(options)())
-        found["attacks.names"] = list(self.attacks)
+                changed |= _differing(section, options.model_dump(mode="json"), type(options)())
+        changed["attacks.names"] = list(self.attacks)
         for name, values in self.attacks.items():
-            found |= _differing("attacks", values, attacks.get(name).Options())
-        found |= _differing("attacks", self.attacker, AttackerOptions())
-        return {"seed": self.seed, "settings": found}
+            changed |= _differing("attacks", values, attacks.get(name).Options())
+        changed |= _differing("attacks", self.attacker, AttackerOptions())
+        return {"seed": self.seed, "settings": changed}
 
 
 def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:

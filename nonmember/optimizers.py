@@ -11,12 +11,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
-from nonmember.task import TrainOptions
+if TYPE_CHECKING:
+    from nonmember.task import TrainOptions
 
 
 class SGD(torch.optim.SGD):
