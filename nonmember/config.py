@@ -306,7 +306,7 @@ class _Changed:
         }
         for section, active in {**self.parts, "defense": defense}.items():
             found[f"{section}.name"] = active["name"]
-            found |= _differing(section, active, kinds[section].get(active["name"]).Options())
+            found |= _differing_part(section, active, kinds[section])
         for section, options in self.fixed.items():
             if section not in ("compute", "records"):
                 found |= _differing(section, options.model_dump(mode="json"), type(options)())
@@ -315,6 +315,17 @@ class _Changed:
             found |= _differing("attacks", values, attacks.get(name).Options())
         found |= _differing("attacks", self.attacker, AttackerOptions())
         return {"seed": self.seed, "settings": found}
+
+
+def _differing_part(section: str, active: dict[str, Any], kind: Registry[Any]) -> dict[str, Any]:
+    """Of a part and of the one that it builds on, whose keys stand beside its own."""
+    cls = kind.get(active["name"])
+    base_key = getattr(cls, "base_key", "")
+    base = active.get(base_key)
+    if not isinstance(base, dict):
+        return _differing(section, active, cls.Options())
+    own = _differing(section, {**active, base_key: base["name"]}, cls.Options())
+    return own | _differing_part(section, base, kind)
 
 
 def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:

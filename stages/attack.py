@@ -3,7 +3,7 @@
 Run:    python -m stages.attack ARM
 Reads:  data/config/attacks.json, data/split/report.json, models/ARM/target.json,
         data/signals/{ARM,undefended}/
-Writes: data/scores/ARM.npz, metrics/ARM/{attacks,exposure}.json
+Writes: data/scores/ARM.npz, metrics/ARM/report.json
 """
 
 from pathlib import Path
