@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nonmember.plots import tradeoff
-from nonmember.plots.tradeoff import Point, front, spearman
+from nonmember.reporting import tradeoff
+from nonmember.reporting.tradeoff import Point, front, spearman
 
 
 def point(name: str, test_acc: float, auc: float, loss_var: float = 1.0) -> Point:
