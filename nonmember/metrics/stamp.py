@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,19 +71,27 @@ class Stamp(Origin):
             f"{key} was {_whole(values, key)}, is {_whole(others, key)}"
             for values, others in ((own, now), (mine, theirs))
             for key in {**values, **others}
-            if values.get(key) != others.get(key)
+            if values.get(key, _NOTHING) != others.get(key, _NOTHING)
         ]
 
 
+_NOTHING = object()  # unlike null, which is a value
+
+
 def _short(value: Any) -> str:
-    """A setting as params.yaml would have it; of a list of many names the first two."""
+    """A setting; of a list of many names the first two."""
     if isinstance(value, list) and len(value) > 3:
-        return f"{value[0]}, {value[1]}, … ({len(value)})"
-    return str(value).replace("'", "")
+        return f"{_text(value[0])}, {_text(value[1])}, … ({len(value)})"
+    return _text(value)
 
 
 def _whole(values: Mapping[str, Any], key: str) -> str:
     """A value in full, or that it is the default; of a sha256 the first digits."""
     if key not in values:
         return "the default"
-    return values[key][:8] if key == "sha256" else str(values[key]).replace("'", "")
+    return values[key][:8] if key == "sha256" else _text(values[key])
+
+
+def _text(value: Any) -> str:
+    """As params.yaml would have it, without quotes."""
+    return json.dumps(value, ensure_ascii=False).replace('"', "")
