@@ -267,7 +267,7 @@ class _Active:
         }
         for section, (active, registry) in parts.items():
             changed[f"{section}.name"] = active["name"]
-            changed |= _differing(section, active, registry.get(active["name"]).Options())
+            changed |= _differing_part(section, active, registry)
         for section, options in self.fixed.items():
             if section not in ("compute", "records"):
                 changed |= _differing(section, options.model_dump(mode="json"), type(options)())
@@ -276,6 +276,17 @@ class _Active:
             changed |= _differing("attacks", values, attacks.get(name).Options())
         changed |= _differing("attacks", self.attacker, AttackerOptions())
         return {"seed": self.seed, "settings": changed}
+
+
+def _differing_part(section: str, active: dict[str, Any], kind: Registry[Any]) -> dict[str, Any]:
+    """Of a part and of the one that it builds on, whose keys stand beside its own."""
+    cls = kind.get(active["name"])
+    base_key = getattr(cls, "base_key", "")
+    base = active.get(base_key)
+    if not isinstance(base, dict):
+        return _differing(section, active, cls.Options())
+    own = _differing(section, {**active, base_key: base["name"]}, cls.Options())
+    return own | _differing_part(section, base, kind)
 
 
 def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:

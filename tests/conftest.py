@@ -8,7 +8,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from project import Project
+import yaml
+from project import TINY, Project
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def fresh(tmp_path: Path) -> Project:
     """A tiny project in which nothing has run yet."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder one is in, with tiny parameters and two attacks; the store goes there too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = {**TINY, "attacks": {"names": ["loss", "modified_entropy"]}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    return tmp_path

@@ -85,6 +85,16 @@ class Project:
         assert (process.returncode != 0) == fails, out
         return out
 
+    def nonmember(self, *arguments: str, fails: bool = False) -> str:
+        """Run `nonmember ARGUMENTS` and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "nonmember.commands", *arguments],
+            cwd=self.folder, env=self.environment, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
     def repro(self) -> Names:
         """`dvc repro`; the stages that were run (not those served from the cache)."""
         self.out = self.dvc("repro")

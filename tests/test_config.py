@@ -21,11 +21,15 @@ from nonmember.compute import ComputeOptions
 from nonmember.data.splits import SplitOptions
 from nonmember.datasets import datasets
 from nonmember.defenses import defenses
-from nonmember.params import MetricOptions, ParamsError, ShadowOptions, read_yaml
+from nonmember.params import MetricOptions, ParamsError, RecordOptions, ShadowOptions, read_yaml
 from nonmember.settings import Settings
 from nonmember.task import TrainOptions
 
-GOOD: dict[str, Any] = {**TINY, "attacks": {"names": ["loss", "grad_x_l2"]}}
+GOOD: dict[str, Any] = {
+    **TINY,
+    "attacks": {"names": ["loss", "grad_x_l2"]},
+    "records": {"publish": False},
+}
 SECTIONS: dict[str, Any] = {
     "dataset": datasets,
     "model": architectures,
@@ -68,7 +72,8 @@ def problems(make: Make, **changes: Any) -> list[str]:
 def test_good_content(make: Make) -> None:
     content = make()
     assert set(content) == {
-        "dataset", "split", "undefended", "defended", "shadows", "signals", "attacks",
+        "dataset", "split", "undefended", "defended", "stamp_undefended", "stamp_defended",
+        "shadows", "signals", "attacks",
     }  # fmt: skip
     assert content["dataset"] == {"name": "digits", "path": "data/raw"}
     assert content["defended"]["defense"]["alpha_rce"] == 0.5
@@ -78,6 +83,7 @@ def test_good_content(make: Make) -> None:
     assert {"logits", "grad_x_l2"} <= set(content["signals"]["names"])
     assert (content["signals"]["queries"], content["signals"]["seed"]) == ({}, 0)
     assert "compute" not in str(content)
+    assert "publish" not in str(content)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,9 @@ def test_a_section_that_must_be_there(make: Make, section: str) -> None:
     assert SECTIONS[section].names()[0] in line
 
 
-@pytest.mark.parametrize("section", ["seed", "compute", "split", "train", "shadows", "metrics"])
+@pytest.mark.parametrize("section", [
+    "seed", "compute", "split", "train", "shadows", "metrics", "records",
+])  # fmt: skip
 def test_a_section_that_may_be_missing(make: Make, section: str) -> None:
     make(**{section: None})
 
@@ -255,6 +263,7 @@ def test_inactive_keys_and_compute_change_nothing(make: Make) -> None:
     assert make(**{"attacks.nn_epochs": 3}) == before
     assert make(**{"dataset.n": 5000}) == before
     assert make(**{"compute.workers": 7}) == before
+    assert make(records={"publish": True}) == before
     assert make(**{"defense.alpha_rce": 0.6}) != before
 
 
@@ -276,20 +285,48 @@ def test_inactive_keys_are_checked_too(make: Make) -> None:
 
 def test_each_file_changes_with_its_own_settings_only(make: Make) -> None:
     before = make()
+    stamps = {"stamp_undefended", "stamp_defended"}
     cases = {
-        "seed": (1, {"split", "undefended", "defended", "signals", "attacks"}),
-        "split.stratified": (False, {"split"}),
-        "train.epochs": (7, {"undefended", "defended"}),
-        "model.widths": ([16], {"undefended", "defended"}),
-        "defense.alpha_rce": (0.6, {"defended"}),
-        "shadows.count": (4, {"shadows"}),
-        "attacks.names": (["loss"], {"attacks", "signals"}),
-        "metrics.min_false_positives": (2, {"attacks"}),
-        "dataset.path": ("elsewhere", {"dataset"}),
+        "seed": (1, {"split", "undefended", "defended", "signals", "attacks", *stamps}),
+        "split.stratified": (False, {"split", *stamps}),
+        "train.epochs": (7, {"undefended", "defended", *stamps}),
+        "model.widths": ([16], {"undefended", "defended", *stamps}),
+        "defense.alpha_rce": (0.6, {"defended", "stamp_defended"}),
+        "shadows.count": (4, {"shadows", *stamps}),
+        "attacks.names": (["loss"], {"attacks", "signals", *stamps}),
+        "metrics.min_false_positives": (2, {"attacks", *stamps}),
+        "dataset.path": ("elsewhere", {"dataset"}),  # the same data is the same wherever it lies
     }
     for key, (value, changed) in cases.items():
         after = make(**{key: value})
         assert {name for name in before if before[name] != after[name]} == changed, key
+
+
+def test_a_stamp_has_what_differs_from_the_defaults(make: Make) -> None:
+    """A name always; a key only where it is not what it would be without the line."""
+    content = make(**{"train.momentum": 0.9, "shadows.count": 3, "metrics.min_false_positives": 2})
+    stamp = content["stamp_defended"]
+    assert stamp["seed"] == 0
+    assert stamp["settings"] == {
+        "dataset.name": "digits", "model.name": "mlp", "model.widths": [32],
+        "defense.name": "crl", "defense.alpha_rce": 0.5, "split.size": 200,
+        "train.lr": 0.05, "train.epochs": 6, "train.batch_size": 32,
+        "metrics.min_false_positives": 2, "attacks.names": ["loss", "grad_x_l2"],
+    }  # fmt: skip
+    control = content["stamp_undefended"]["settings"]
+    assert control == {
+        **{key: value for key, value in stamp["settings"].items() if "defense" not in key},
+        "defense.name": "none",
+    }
+
+
+def test_a_stamp_has_the_keys_of_a_base_beside_the_others(make: Make) -> None:
+    values = {"name": "past", "past_base": "relaxloss", "relax_alpha": 0.7}
+    own = make(defense=values)["stamp_defended"]["settings"]
+    assert {key: own[key] for key in own if key.startswith("defense.")} == {
+        "defense.name": "past", "defense.past_base": "relaxloss", "defense.relax_alpha": 0.7,
+    }  # fmt: skip
+    assert "defense.past_base" not in make(defense={"name": "past"})["stamp_defended"]["settings"]
 
 
 @pytest.mark.parametrize(
@@ -348,6 +385,7 @@ def test_params_of_the_repository_show_every_key(section: str, registry: Any) ->
         ("train", TrainOptions),
         ("shadows", ShadowOptions),
         ("metrics", MetricOptions),
+        ("records", RecordOptions),
     ],
 )
 def test_params_of_the_repository_show_every_fixed_key(

@@ -1,8 +1,8 @@
-"""How a stage or a command runs: arguments, one message for an error, an exit code."""
+"""How a stage or command ends: its arguments, one message for an error, its exit code."""
 
 from __future__ import annotations
 
-import signal
+import argparse
 from typing import Any
 
 import pytest
@@ -10,77 +10,69 @@ import pytest
 from nonmember import console
 
 
+def code_of(main: Any, *arguments: str, **options: Any) -> int:
+    try:
+        console.run(main, "What it does.", arguments=arguments, **options)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NONMEMBER_DEBUG", raising=False)
 
 
-def failing(error: BaseException) -> None:
-    def main() -> None:
-        raise error
+def test_arguments_arrive_by_name() -> None:
+    seen: dict[str, Any] = {}
 
-    console.run(main, "What it does.", arguments=[])
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--seeds", type=int, default=1)
 
-
-@pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, RuntimeError, MemoryError])
-def test_an_expected_error_is_one_line(kind: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        failing(kind("labels.npy is missing"))
-    assert ended.value.code == 1
-    assert capsys.readouterr() == ("", "error: labels.npy is missing\n")
+    assert code_of(lambda **values: seen.update(values), "defended", "--seeds", "3", arm=True,
+                   add=add) == 0  # fmt: skip
+    assert seen == {"arm": "defended", "seeds": 3}
 
 
-def test_the_traceback_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(lambda arm: None, "both", arm=True) == 2
+    assert "invalid choice: 'both'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [ValueError, OSError, RuntimeError, MemoryError])
+def test_an_expected_error_is_one_message(
+    capsys: pytest.CaptureFixture[str], kind: type[Exception]
+) -> None:
+    assert code_of(raising(kind("train.lr: must be a number"))) == 1
+    out, error = capsys.readouterr()
+    assert (out, error) == ("", "error: train.lr: must be a number\n")
+
+
+def test_debug_keeps_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NONMEMBER_DEBUG", "1")
     with pytest.raises(ValueError, match="here"):
-        failing(ValueError("here"))
+        code_of(raising(ValueError("here")))
 
 
-def test_a_mistake_in_the_program_keeps_its_traceback() -> None:
+def test_a_mistake_in_the_code_is_no_message() -> None:
     with pytest.raises(KeyError):
-        failing(KeyError("x"))
+        code_of(raising(KeyError("x")))
 
 
-def test_ctrl_c_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        failing(KeyboardInterrupt())
-    assert ended.value.code == 130
+def test_ctrl_c_says_that_finished_models_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == f"{console.INTERRUPTED}\n"
 
 
-def test_ctrl_c_is_heeded_again_once_it_runs() -> None:
-    """Stages ignore it, or leave at once, while they import."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        console.run(lambda: None, None, arguments=[])
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_help_has_the_words_of_the_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(lambda: None, "--help", name="nonmember toy") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: nonmember toy")
+    assert "What it does." in said
 
 
-def test_the_arguments_reach_main() -> None:
-    got = {}
-    console.run(
-        lambda **values: got.update(values),
-        "doc",
-        arm=True,
-        add=lambda parser: parser.add_argument("--seeds", type=int, default=3),
-        arguments=["defended", "--seeds", "5"],
-    )
-    assert got == {"arm": "defended", "seeds": 5}
+def raising(error: BaseException) -> Any:
+    def main() -> None:
+        raise error
 
-
-def test_another_arm_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        console.run(lambda arm: pytest.fail("it ran"), "doc", arm=True, arguments=["crl"])
-    assert ended.value.code == 2
-    assert "invalid choice: 'crl'" in capsys.readouterr().err
-
-
-def test_help_is_the_doc_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        console.run(lambda: None, "Does a thing.\n\nRun:    so\n", name="prog", arguments=["-h"])
-    assert ended.value.code == 0
-    out = capsys.readouterr().out
-    assert out.startswith("usage: prog")
-    assert "Does a thing.\n\nRun:    so\n" in out
+    return main

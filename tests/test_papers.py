@@ -13,6 +13,7 @@ from project import ROOT
 
 from nonmember import config
 from nonmember.commands import compare
+from nonmember.pipeline import side_by_side
 
 TEXT = (ROOT / "docs/papers.md").read_text()
 COMMANDS = [
@@ -39,11 +40,11 @@ def test_the_settings_pass_config(
         changes = [c for c in changes if c not in named]
         changes += ["dataset.name=npz", f"dataset.path={tmp_path / 'x.npz'}"]
     monkeypatch.chdir(ROOT)
-    params = compare.settings(changes)
+    params = side_by_side.settings(changes)
     monkeypatch.chdir(tmp_path)
     for text in arguments.names:
-        for entry in compare.entries(text):
-            compare.Place(tmp_path / entry.folder, params, entry)
+        for entry in side_by_side.entries(text):
+            side_by_side.Place(tmp_path / entry.folder, params, entry)
             assert config.make(tmp_path / entry.folder / "params.yaml")["defended"]
 
 

@@ -14,6 +14,7 @@ from project import ROOT, TINY, Project, kill_group, ran, wait_for
 from nonmember.extraction.released import Released
 from nonmember.files import read_json
 from nonmember.fingerprint import imported
+from nonmember.metrics.report import AuditReport
 
 ARMS = ("undefended", "defended")
 PARTS = ("datasets", "architectures", "defenses", "attacks", "queries", "plots")
@@ -27,12 +28,16 @@ def test_everything_is_there_after_one_repro(finished: Project) -> None:
     for arm in ARMS:
         assert (finished.folder / f"models/{arm}/target.safetensors").exists()
         assert len(list((finished.folder / f"models/{arm}/shadows").glob("*.safetensors"))) == 3
-        audit = read_json(finished.folder / f"metrics/{arm}/attacks.json")
-        assert set(audit["adaptive"]) == set(TINY["attacks"]["names"])
+        report = AuditReport.read(finished.folder / f"metrics/{arm}/report.json")
+        assert list(report.primary.attacks) == TINY["attacks"]["names"]
     summary = read_json(finished.folder / "metrics/summary.json")
     assert set(summary) == set(ARMS)
     assert {"train_acc", "test_acc", "worst_auc", "worst_auc_attack", "worst_advantage", "p1",
-            "members", "non_members"} <= set(summary["defended"])  # fmt: skip
+            "members", "non_members", "stamp"} <= set(summary["defended"])  # fmt: skip
+    assert not (finished.folder / "metrics/plots/canaries.png").exists()
+    out = finished.nonmember("show")
+    assert "settings that differ from the defaults: dataset.name digits; model.name mlp" in out
+    assert "defended (crl)" in out
 
 
 def test_the_target_of_a_run_answers_as_it_was_audited(finished: Project) -> None:
@@ -64,6 +69,7 @@ def test_compute_reruns_nothing(finished: Project) -> None:
 def test_inactive_key_reruns_config_only(finished: Project) -> None:
     """A key of a defense that is not in use stops at config."""
     finished.set("defense.relax_alpha", 0.7)
+    assert "Strongest attack" in finished.nonmember("show")
     assert finished.repro() == {"config"}
     finished.set("defense.relax_alpha", 0.5)
     assert finished.repro() == set()
@@ -159,10 +165,15 @@ def test_a_bad_key_stops_before_anything_runs(finished: Project) -> None:
     assert "train.epochs" in out
     assert "Traceback" not in out
     assert finished.bytes_of("metrics/**/*.*") == before
+    assert "train.epochs" in finished.nonmember("show", fails=True)  # not those of before
     del finished.params["defense"]["alpha_rcee"]
     finished.params["dataset"]["path"] = TINY["dataset"]["path"]
+    finished.set("train.epochs", 5)
+    refused = finished.nonmember("show", fails=True)
+    assert "train.epochs was 6, is 5); run `dvc repro`" in refused
     finished.set("train.epochs", 6)
     assert finished.repro() == set()
+    assert "Strongest attack" in finished.nonmember("show")
 
 
 def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
@@ -173,22 +184,31 @@ def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
                                "rmia_mode": "online"}  # fmt: skip
     fresh.write()
     fresh.repro()
-    audit = read_json(fresh.folder / "metrics/defended/attacks.json")
-    for kind in ("adaptive", "non_adaptive"):
-        assert set(audit[kind]) == set(audit[f"{kind}_canaries"]) == {"loss", "lira", "rmia"}
-    assert audit["model"]["members"] == audit["model"]["non_members"] == 180
+    path = fresh.folder / "metrics/defended/report.json"
+    report = AuditReport.read(path)
+    assert list(report.kinds()) == ["adaptive", "non_adaptive"]
+    for found in report.attackers.values():
+        assert found.canaries is not None
+        assert set(found.attacks) == set(found.canaries) == {"loss", "lira", "rmia"}
+    assert report.model.members == report.model.non_members == 180
+    assert report.stamp.members == report.stamp.non_members == 180
+    assert (fresh.folder / "metrics/plots/canaries.png").exists()
     fresh.params["attacks"] |= {"knowledge": "partial", "partial_splits": 2}
     fresh.write()
     assert fresh.repro() == {"config", "attack@undefended", "attack@defended", "plot"}
-    audit = read_json(fresh.folder / "metrics/defended/attacks.json")
-    assert set(audit) & {"adaptive", "non_adaptive", "partial"} == {"partial"}
-    assert audit["partial"]["loss"]["members"] == 90
-    assert 0 < audit["partial"]["loss"]["auc_sd"] < 0.2  # the splits differ, but not wildly
-    assert set(audit["partial_canaries"]) == {"loss", "lira", "rmia"}
-    exposure = read_json(fresh.folder / "metrics/defended/exposure.json")
-    for bound in ("epsilon", "epsilon_canaries"):
-        assert exposure[bound]["attack"] in {"loss", "lira", "rmia"}
-    assert len(exposure["samples"]) == 20
+    report = AuditReport.read(path)
+    assert list(report.kinds()) == ["partial"]
+    loss = report.primary.attacks["loss"]
+    assert loss.members == 90
+    assert loss.auc.sd is not None
+    assert 0 < loss.auc.sd < 0.2  # the splits differ, but not wildly
+    assert set(report.primary.canaries or ()) == {"loss", "lira", "rmia"}
+    for bound in (report.epsilon, report.epsilon_canaries):
+        assert bound is not None
+        assert bound.attack in {"loss", "lira", "rmia"}
+    fresh.nonmember("records")
+    exposed = read_json(fresh.folder / "private/defended/exposed.json")
+    assert len(exposed["records"]) == 20
 
 
 @pytest.mark.parametrize("stage", STAGES)

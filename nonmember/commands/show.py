@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nonmember import config, files
+from nonmember import files
 from nonmember.metrics.report import AuditReport, Kind
 from nonmember.metrics.stamp import Origin
 from nonmember.pipeline.origin import read_origin
@@ -21,6 +21,7 @@ from nonmember.reporting import tables
 from nonmember.reporting.columns import ATTACK, MODEL
 
 WIDTH = 100
+TIE = "\N{NO-BREAK SPACE}"
 ARMS = ("undefended", "defended")
 WORDS: Mapping[Kind, str] = {
     "adaptive": "adaptive",
@@ -41,7 +42,7 @@ def main(origin: bool) -> None:
     reports = {arm: current(place, arm) for arm in ARMS}
     print(said(reports["defended"].stamp), "", "All rates in %.", sep="\n")
     print(models(reports), attacks(reports), sep="\n\n", end="\n\n")
-    lines = [*notes(reports), closing(reports)]
+    lines = [*notes(reports), *closing(reports)]
     print(*(fold(line) for line in lines), sep="\n")
 
 
@@ -69,17 +70,22 @@ def current(place: Path, arm: str) -> AuditReport:
 
 def expected(place: Path, arm: str) -> Origin:
     """What a run of the present params.yaml on the prepared data would be of."""
+    from nonmember import config  # knows every part of a model, and with them torch
+
     made = config.make(place / "params.yaml")[f"stamp_{arm}"]
     return read_origin(place, arm).model_copy(update=made)
 
 
 def said(origin: Origin) -> str:
     """The stamp on top: a line of what, then the settings."""
-    return "\n".join([fold(origin.line()), fold(origin.changed())])
+    return "\n".join([fold(origin.line(), "· "), fold(origin.changed(), "; ")])
 
 
-def fold(line: str) -> str:
-    return textwrap.fill(line, WIDTH, break_on_hyphens=False, break_long_words=False)
+def fold(line: str, after: str = " ") -> str:
+    """Lines of at most WIDTH, broken only behind `after`."""
+    tied = line.replace(" ", TIE).replace(after.replace(" ", TIE), after)
+    lines = textwrap.fill(tied, WIDTH, break_on_hyphens=False, break_long_words=False)
+    return lines.replace(TIE, " ")
 
 
 def models(reports: Mapping[str, AuditReport]) -> str:
@@ -99,6 +105,7 @@ def attacks(reports: Mapping[str, AuditReport]) -> str:
 
 
 def rows(reports: Mapping[str, AuditReport]) -> Iterator[list[str]]:
+    """The cells of `attacks`; an attack's name stands in the first of its lines."""
     for name in reports["undefended"].primary.attacks:
         first = name
         for arm, report in reports.items():
@@ -122,17 +129,17 @@ def notes(reports: Mapping[str, AuditReport]) -> list[str]:
     )
 
 
-def closing(reports: Mapping[str, AuditReport]) -> str:
+def closing(reports: Mapping[str, AuditReport]) -> list[str]:
     """In words: each arm's strongest attack, what the defense costs, the data, the pictures."""
-    worst = "; ".join(strongest(report) for report in reports.values())
-    parts = [f"Strongest attack: {worst}.", cost(reports), data(reports["defended"])]
-    return " ".join([*parts, "Pictures: metrics/plots/"])
+    worst = [strongest(report) for report in reports.values()]
+    return [*worst, cost(reports), data(reports["defended"]), "Pictures: metrics/plots/"]
 
 
 def strongest(report: AuditReport) -> str:
     (kind, name), auc = report.strongest
     how = f"{WORDS[kind]} {name}" if len(report.attackers) > 1 else name
-    return f"{report.label}: {how}, AUC {tables.cell(auc, ATTACK[0], interval=True)}"
+    number = tables.cell(auc, ATTACK[0], interval=True)
+    return f"Strongest attack on {report.label}: {how}, AUC {number}."
 
 
 def cost(reports: Mapping[str, AuditReport]) -> str:

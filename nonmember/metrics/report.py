@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nonmember import files
-from nonmember.metrics.intervals import Interval
 from nonmember.metrics.stamp import Stamp
+
+if TYPE_CHECKING:
+    from nonmember.metrics.intervals import Interval
 
 SCHEMA = 1
 Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first

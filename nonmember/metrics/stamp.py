@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -36,7 +38,7 @@ class Origin(BaseModel):
 
     def changed(self) -> str:
         """The settings that differ from the defaults, in a line."""
-        shown = ", ".join(f"{key} {_short(value)}" for key, value in self.settings.items())
+        shown = "; ".join(f"{key} {_short(value)}" for key, value in self.settings.items())
         return f"settings that differ from the defaults: {shown or 'none'}"
 
 
@@ -66,13 +68,30 @@ class Stamp(Origin):
         own, now = self.model_dump(include=set(Origin.model_fields)), present.model_dump()
         mine, theirs = own.pop("settings"), now.pop("settings")
         return [
-            f"{key} was {_short(values.get(key, '–'))}, is {_short(others.get(key, '–'))}"
+            f"{key} was {_whole(values, key)}, is {_whole(others, key)}"
             for values, others in ((own, now), (mine, theirs))
             for key in {**values, **others}
-            if values.get(key) != others.get(key)
+            if values.get(key, _NOTHING) != others.get(key, _NOTHING)
         ]
 
 
+_NOTHING = object()  # unlike null, which is a value
+
+
 def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"
+    """A setting; of a list of many names the first two."""
+    if isinstance(value, list) and len(value) > 3:
+        return f"{_text(value[0])}, {_text(value[1])}, … ({len(value)})"
+    return _text(value)
+
+
+def _whole(values: Mapping[str, Any], key: str) -> str:
+    """A value in full, or that it is the default; of a sha256 the first digits."""
+    if key not in values:
+        return "the default"
+    return values[key][:8] if key == "sha256" else _text(values[key])
+
+
+def _text(value: Any) -> str:
+    """As params.yaml would have it, without quotes."""
+    return json.dumps(value, ensure_ascii=False).replace('"', "")

@@ -205,7 +205,8 @@ def audits(
 ) -> Iterator[tuple[Entry, list[Outcome]]]:
     """Each row with its outcomes, one a seed; `none` first. Stops at a seed that fails."""
     os.environ.setdefault("DVC_ROOT", str(Path.cwd()))  # one store with `dvc repro`
-    same = {name: value for name, value in params.items() if name not in ("seed", "compute")}
+    without = ("seed", "compute", "records")
+    same = {name: value for name, value in params.items() if name not in without}
     key = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:12]
     first = params.get("seed", 0)
     settings = [{**params, "seed": seed} for seed in range(first, first + seeds)]

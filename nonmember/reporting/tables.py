@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -29,18 +30,17 @@ def shown(value: float, column: Column) -> str:
 
 def text(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
     """A table for a terminal; the first `left` columns are words, the others numbers."""
-    return _table(head, rows, left, "plain")
+    return tabulate([list(head), *map(list, rows)], tablefmt="plain", **_sides(head, left))
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
     """The same for a page."""
-    return _table(head, rows, left, "github")
+    return tabulate(map(list, rows), list(head), tablefmt="pipe", **_sides(head, left))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int, look: str) -> str:
+def _sides(head: Sequence[str], left: int) -> dict[str, Any]:
     align = ["left"] * left + ["right"] * (len(head) - left)
-    body = [list(row) for row in rows]
-    return tabulate(body, list(head), tablefmt=look, colalign=align, disable_numparse=True)
+    return {"colalign": align, "disable_numparse": True}
 
 
 def footnotes(numbers: Iterable[tuple[Column, Number]]) -> list[str]:

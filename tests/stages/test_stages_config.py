@@ -48,7 +48,7 @@ def test_good_params_then_bad_ones(project: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(before) == {
         "dataset.json", "split.json", "undefended.json", "defended.json", "shadows.json",
-        "signals.json", "attacks.json",
+        "signals.json", "attacks.json", "stamp_undefended.json", "stamp_defended.json",
     }  # fmt: skip
     assert files.read_json(folder / "defended.json")["train"]["lr"] == 0.001
     assert run(project, PARAMS.replace("seed: 0", "seed: -1")).returncode == 1
