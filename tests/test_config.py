@@ -309,7 +309,7 @@ def test_a_stamp_has_what_differs_from_the_defaults(make: Make) -> None:
     assert stamp["seed"] == 0
     assert stamp["settings"] == {
         "dataset.name": "digits", "model.name": "mlp", "model.widths": [32],
-        "defense.name": "crl", "defense.alpha_rce": 0.5, "split.size": 200,
+        "defense.name": "crl", "defense.alpha_rce": 0.5, "defense.tau_rce": 0.1, "split.size": 200,
         "train.lr": 0.05, "train.epochs": 6, "train.batch_size": 32,
         "metrics.min_false_positives": 2, "attacks.names": ["loss", "grad_x_l2"],
     }  # fmt: skip
