@@ -16,7 +16,7 @@ from pathlib import Path
 from nonmember import files
 from nonmember.metrics.report import AuditReport, Kind
 from nonmember.metrics.stamp import Origin
-from nonmember.pipeline.origin import read_origin
+from nonmember.pipeline.origin import origin_of, read_origin
 from nonmember.reporting import tables
 from nonmember.reporting.columns import ATTACK, MODEL
 
@@ -72,8 +72,7 @@ def expected(place: Path, arm: str) -> Origin:
     """What a run of the present params.yaml on the prepared data would be of."""
     from nonmember import config  # knows every part of a model, and with them torch
 
-    made = config.make(place / "params.yaml")[f"stamp_{arm}"]
-    return read_origin(place, arm).model_copy(update=made)
+    return origin_of(place, config.make(place / "params.yaml")[f"stamp_{arm}"])
 
 
 def said(origin: Origin) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from nonmember.metrics.stamp import Origin
 
 
 def read_origin(place: Path, arm: str) -> Origin:
-    """FileNotFoundError naming the stage to run if data/ lacks a part of it."""
-    config = _read(place / f"data/config/stamp_{arm}.json")
+    """FileNotFoundError naming the file if data/ lacks a part of it."""
+    return origin_of(place, _read(place / f"data/config/stamp_{arm}.json"))
+
+
+def origin_of(place: Path, settings: Mapping[str, Any]) -> Origin:
+    """The same with the seed and settings of an arm, as `config` writes them, in hand."""
     data = _read(place / "data/prepared/dataset.json")
     split = _read(place / "data/split/report.json")
     return Origin(
@@ -22,7 +27,7 @@ def read_origin(place: Path, arm: str) -> Origin:
         groups=data.get("groups"),
         members=split["train"] - split["canaries"] // 2,  # half of them are members
         non_members=split["test"] - split["canaries"] // 2,
-        **config,
+        **settings,
     )
 
 
