@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nonmember.metrics.measure import LOW_FPR
-from nonmember.metrics.report import Number, Ranking
+from nonmember.metrics.report import Ranking
 from nonmember.plots._arm import Arm
 from nonmember.plots._style import COLOUR, bars, figure, percent, percent_axis, said, title
+from nonmember.reporting.columns import ATTACK, Column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ _LOOK: dict[str, dict[str, Any]] = {
 
 
 def canaries(arms: Sequence[Arm]) -> Figure | None:
-    """TPR with 95 % intervals, one panel for each low FPR that anything was measured at.
+    """TPR with 95 % intervals, one panel for each low FPR of the tables that anything was measured at.
 
     None where no canaries were planted.
     """
@@ -37,13 +38,14 @@ def canaries(arms: Sequence[Arm]) -> Figure | None:
         return None
     shown = [arm for arm in arms if arm.name in planted]
     pairs = list(planted.values())
-    rates = [key for key in LOW_FPR if any(_supported(pair, key) for pair in pairs)]
+    low = [column for column in ATTACK if column.key in LOW_FPR]
+    rates = [column for column in low if any(_supported(pair, column) for pair in pairs)]
     if not rates:
         return said("too few non-members for a low false positive rate", _TITLE)
     made, panels = figure(4.6, 1, len(rates), squeeze=False)
-    for axes, key in zip(panels[0], rates, strict=True):
-        _draw(axes, shown, pairs, key)
-        axes.set_title(f"at {percent(LOW_FPR[key])} false positives")
+    for axes, column in zip(panels[0], rates, strict=True):
+        _draw(axes, shown, pairs, column)
+        axes.set_title(f"at {percent(LOW_FPR[column.key])} false positives")
     panels[0, 0].set_ylabel("true positive rate: members found\n(bars: 95 % interval)")
     title(made, _TITLE)
     kinds = [
@@ -62,11 +64,11 @@ def _pair(arm: Arm) -> dict[str, Ranking] | None:
 
 
 def _draw(
-    axes: Axes, arms: Sequence[Arm], pairs: Sequence[Mapping[str, Ranking]], key: str
+    axes: Axes, arms: Sequence[Arm], pairs: Sequence[Mapping[str, Ranking]], column: Column
 ) -> None:
     for place, (arm, pair) in enumerate(zip(arms, pairs, strict=True)):
         for side, (kind, look) in zip((-0.2, 0.2), _LOOK.items(), strict=True):
-            number: Number = getattr(pair[kind], key)
+            number = column.of_attack(pair[kind])
             if number.value is None:
                 axes.text(place + side, 0, " not supported", ha="center", va="bottom", rotation=90)
                 continue
@@ -86,5 +88,5 @@ def _draw(
     percent_axis(axes.yaxis)
 
 
-def _supported(pair: Mapping[str, Ranking], key: str) -> bool:
-    return any(getattr(numbers, key).value is not None for numbers in pair.values())
+def _supported(pair: Mapping[str, Ranking], column: Column) -> bool:
+    return any(column.of_attack(numbers).value is not None for numbers in pair.values())
