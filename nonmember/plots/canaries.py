@@ -27,7 +27,7 @@ _LOOK: dict[str, dict[str, Any]] = {
 
 
 def canaries(arms: Sequence[Arm]) -> Figure | None:
-    """TPR with 95 % intervals, one panel for each low FPR of the tables that anything was measured at.
+    """TPR with 95 % intervals, a panel for each low FPR of the tables with anything measured at it.
 
     None where no canaries were planted.
     """
