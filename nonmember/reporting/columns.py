@@ -46,6 +46,7 @@ class Column:
 MODEL = (
     Column("train_acc", "train", "train accuracy"),
     Column("test_acc", "test", "test accuracy"),
+    Column("balanced_test_acc", "balanced", "test accuracy, mean over the classes"),
     Column("gap", "gap", "train minus test accuracy"),
     Column("test_brier", "Brier", "Brier score of the answers", percent=False),
     Column("test_ece", "ECE", "expected calibration error"),
@@ -55,4 +56,5 @@ ATTACK = (
     Column("advantage", "advantage", "true minus false positive rate, one threshold"),
     Column("class_advantage", "adv. by class", "the same, one threshold a class"),
     Column("tpr_at_1_fpr", "TPR at 1 %", "true positive rate at 1 % false positives"),
+    Column("tpr_at_01_fpr", "TPR at 0.1 %", "true positive rate at 0.1 % false positives"),
 )

@@ -15,15 +15,15 @@ from nonmember.reporting import columns, comparison
 from nonmember.reporting.columns import ATTACK, MODEL, Column
 from nonmember.reporting.headline import headline
 
-BALANCED = Column("balanced_test_acc", "balanced", "balanced test accuracy")
-RARE = Column("tpr_at_01_fpr", "TPR at 0.1 %", "true positive rate at 0.1 % false positives")
+FIT = Column("train_brier", "fit", "Brier score of the answers to members")
+RARE = Column("tpr_at_001_fpr", "TPR at 0.01 %", "true positive rate at 0.01 % false positives")
 
 
 @pytest.fixture
 def more(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both lists one column longer, as if it were written there: heads are made on import."""
     readers = [sys.modules[read.__module__] for read in (headline, comparison.row, show.main)]
-    monkeypatch.setattr(columns, "MODEL", (*MODEL, BALANCED))
+    monkeypatch.setattr(columns, "MODEL", (*MODEL, FIT))
     monkeypatch.setattr(columns, "ATTACK", (*ATTACK, RARE))
     for module in readers:
         importlib.reload(module)
@@ -49,27 +49,27 @@ def test_no_two_columns_look_alike() -> None:
 def test_a_new_column_is_in_every_table(more: None) -> None:
     reports = {arm: runs.report(arm) for arm in runs.ARMS}
     models, attacks = show.models(reports), show.attacks(reports)
-    assert models.splitlines()[0].endswith("balanced")
-    assert all(line.endswith("78.9") for line in models.splitlines()[1:])
-    assert attacks.splitlines()[0].endswith("TPR at 0.1 %")
-    assert all(line.endswith(" 1.2") for line in attacks.splitlines()[1:])
+    assert models.splitlines()[0].endswith("fit")
+    assert all(line.endswith(" 1.0") for line in models.splitlines()[1:])
+    assert attacks.splitlines()[0].endswith("TPR at 0.01 %")
+    assert all(line.endswith("–") for line in attacks.splitlines()[1:])
 
     cells = comparison.row("crl", [reports["defended"]], [1.0])
     row = dict(zip(comparison.HEAD, cells, strict=True))
-    assert (row["balanced"], row["TPR at 0.1 %, max"]) == ("78.9", "1.2")
+    assert (row["fit"], row["TPR at 0.01 %, max"]) == ("1.0", "–")
     lines = list(comparison.records("crl", 0, reports["defended"]))
     assert all(set(line) == set(comparison.FIELDS) for line in lines)
-    assert {line["balanced_test_acc"] for line in lines} == {0.789}
+    assert {line["train_brier"] for line in lines} == {0.01}
 
     summary = headline(reports["defended"])
-    assert (summary["balanced_test_acc"], summary["worst_tpr_at_01_fpr"]) == (0.789, 0.012)
+    assert (summary["train_brier"], summary["worst_tpr_at_001_fpr"]) == (0.01, None)
 
 
 def test_without_it_it_is_in_none() -> None:
     reports = {arm: runs.report(arm) for arm in runs.ARMS}
-    assert "balanced" not in show.models(reports)
-    assert "TPR at 0.1 %" not in show.attacks(reports)
-    assert "balanced_test_acc" not in headline(reports["defended"])
+    assert "fit" not in show.models(reports)
+    assert "TPR at 0.01 %" not in show.attacks(reports)
+    assert "train_brier" not in headline(reports["defended"])
 
 
 def test_the_csv_has_every_number_of_an_attack_anyway() -> None:
