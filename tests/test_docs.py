@@ -1,5 +1,7 @@
 """docs/defenses.md and docs/attacks.md say what the code says."""
 
+from typing import Any
+
 import pytest
 from project import ROOT
 
@@ -8,7 +10,7 @@ from nonmember.defenses import defenses
 
 
 @pytest.mark.parametrize(("name", "page"), [("defenses", generate.page), ("attacks", attacks.page)])
-def test_the_page_is_current(name, page) -> None:
+def test_the_page_is_current(name: str, page: Any) -> None:
     """After a change of a defense or attack: python -m docs.generate."""
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == page()
 

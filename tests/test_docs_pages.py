@@ -46,7 +46,9 @@ def test_the_results_are_current() -> None:
     assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results.page()
 
 
-def test_a_table_is_taken_as_compare_writes_it(tmp_path: Path, monkeypatch) -> None:
+def test_a_table_is_taken_as_compare_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is not supported is empty, what costs a multiple is a number; there and back."""
     text = "| defense | AUC worst | time |\n| --- | --- | --- |\n| crl a=1 | – | 1.2× |\n"
     (tmp_path / "results").mkdir()

@@ -147,7 +147,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("block", PYTHON, ids=[block.place for block in PYTHON])
 def test_the_python_runs(
-    block: Block, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
+    block: Block, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it stands, from a reader's clipboard; after `dvc repro` where it says so."""
     finished = "of_run" in block.text

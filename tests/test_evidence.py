@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from signal_arrays import CLASSES, MODELS, SAMPLES, make_arrays, write
+from typed import sure
 
 from nonmember import statistics
 from nonmember.evidence import Evidence
@@ -18,13 +22,15 @@ def arrays() -> dict[str, np.ndarray]:
     return make_arrays()
 
 
-def test_target_is_model_0_on_its_members_and_non_members(tmp_path, arrays):
+def test_target_is_model_0_on_its_members_and_non_members(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     evidence = Evidence(write(tmp_path, arrays))
     target = evidence.target
     assert (evidence.classes, evidence.models, len(target)) == (CLASSES, MODELS, 4)
     assert target.ids.tolist() == [100, 101, 102, 103]
     assert target.labels.tolist() == [0, 1, 2, 3]
-    assert target.member.tolist() == [True, True, False, False]
+    assert sure(target.member).tolist() == [True, True, False, False]
     np.testing.assert_array_equal(target.logits, arrays["logits"][0, :4])
     np.testing.assert_array_equal(target.signals["grad_x_l2"], arrays["grad_x_l2"][0, :4])
     np.testing.assert_array_equal(target.signals["noise"], arrays["noise"][0, :4])
@@ -35,10 +41,12 @@ def test_target_is_model_0_on_its_members_and_non_members(tmp_path, arrays):
         target.log_odds[0] = 0
 
 
-def test_shadows_are_the_other_models_on_their_own_samples(tmp_path, arrays):
+def test_shadows_are_the_other_models_on_their_own_samples(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     shadows = Evidence(write(tmp_path, arrays)).shadows
     assert len(shadows) == 2
-    assert [s.member.tolist() for s in shadows] == [
+    assert [sure(s.member).tolist() for s in shadows] == [
         [True, False, True, False],
         [False, True, True, False],
     ]
@@ -49,7 +57,9 @@ def test_shadows_are_the_other_models_on_their_own_samples(tmp_path, arrays):
         shadows[2]
 
 
-def test_shadows_read_one_model_when_asked(tmp_path, arrays, monkeypatch):
+def test_shadows_read_one_model_when_asked(
+    tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = []
     original = Evidence.view
     monkeypatch.setattr(
@@ -61,34 +71,42 @@ def test_shadows_read_one_model_when_asked(tmp_path, arrays, monkeypatch):
     assert read == [1]
 
 
-def test_rows_choose_samples_and_hide_membership_where_it_is_undefined(tmp_path, arrays):
+def test_rows_choose_samples_and_hide_membership_where_it_is_undefined(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     evidence = Evidence(write(tmp_path, arrays))
     assert evidence.view(1, np.array([6, 5])).member.tolist() == [True, False]
     assert evidence.view(1, np.array([0, 5])).member is None
 
 
-def test_reference_holds_the_other_shadows_on_the_same_rows(tmp_path, arrays):
+def test_reference_holds_the_other_shadows_on_the_same_rows(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     evidence = Evidence(write(tmp_path, arrays))
     target = evidence.target
-    assert len(target.reference) == 2
-    for k, view in enumerate(target.reference):
+    assert len(sure(target.reference)) == 2
+    for k, view in enumerate(sure(target.reference)):
         np.testing.assert_array_equal(view.ids, target.ids)
         np.testing.assert_array_equal(view.logits, arrays["logits"][1 + k, :4])
-        assert view.member.tolist() == [False] * 4  # −1: not trained on
+        assert sure(view.member).tolist() == [False] * 4  # −1: not trained on
         assert view.reference is None
-    (other,) = evidence.shadows[0].reference
+    (other,) = sure(evidence.shadows[0].reference)
     np.testing.assert_array_equal(other.logits, arrays["logits"][2, 4:])
-    assert other.member.tolist() == [False, True, True, False]
+    assert sure(other.member).tolist() == [False, True, True, False]
 
 
-def test_a_view_keeps_no_file_open_and_survives_its_deletion(tmp_path, arrays):
+def test_a_view_keeps_no_file_open_and_survives_its_deletion(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     target = Evidence(write(tmp_path, arrays)).target
-    arrays = (target.ids, target.labels, target.logits, target.member)
+    arrays = (target.ids, target.labels, target.logits, sure(target.member))
     for array in (*arrays, *target.signals.values()):
         assert not isinstance(array, np.memmap)
 
 
-def test_it_goes_to_another_process_as_its_path(tmp_path, arrays, monkeypatch):
+def test_it_goes_to_another_process_as_its_path(
+    tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not as its arrays, which may be larger than memory; from whatever folder it was opened in."""
     arrays["logits"] = np.repeat(arrays["logits"], 1000, axis=2)
     write(tmp_path, arrays)
@@ -102,7 +120,7 @@ def test_it_goes_to_another_process_as_its_path(tmp_path, arrays, monkeypatch):
     np.testing.assert_array_equal(shadows[1].logits, evidence.shadows[1].logits)
 
 
-def test_a_shadow_is_not_compared_with_its_complement(tmp_path):
+def test_a_shadow_is_not_compared_with_its_complement(tmp_path: Path) -> None:
     """Else the counts of models with and without a sample would tell its membership."""
     rng = np.random.default_rng(0)
     half = np.isin(np.arange(SAMPLES), rng.permutation(SAMPLES)[: SAMPLES // 2])
@@ -116,12 +134,14 @@ def test_a_shadow_is_not_compared_with_its_complement(tmp_path):
     evidence = Evidence(write(tmp_path, arrays))
     for shadow, seen in ((1, [other, ~other]), (3, [half, ~half])):
         views = evidence.view(shadow).reference
-        assert [view.member.tolist() for view in views] == [own.tolist() for own in seen]
+        assert [sure(view.member).tolist() for view in views] == [own.tolist() for own in seen]
     everyone = np.arange(SAMPLES)
     assert len(evidence.reference(everyone)) == 3  # without the target's own complement, shadow 2
 
 
-def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(tmp_path, arrays):
+def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     """LiRA compares every shadow with all others: that must not read each as often."""
     calls = []
 
@@ -138,7 +158,7 @@ def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(tmp_path, 
     assert calls == [SAMPLES] * (MODELS - 1)
 
 
-def test_a_shadow_and_its_complement_stay_together(tmp_path):
+def test_a_shadow_and_its_complement_stay_together(tmp_path: Path) -> None:
     """An attack fitted on one of them knows by heart what the other was trained on."""
     halves = np.random.default_rng(0).integers(0, 2, size=(4, 20))
     halves[:, :2] = 0, 1
@@ -159,14 +179,16 @@ def test_a_shadow_and_its_complement_stay_together(tmp_path):
     ]
 
 
-def test_known_non_members_leave_out_the_targets_inference_set(tmp_path, arrays):
+def test_known_non_members_leave_out_the_targets_inference_set(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     """Under random_half nothing else is left: what the target has not, a shadow must not have."""
     arrays["membership"][0, 4:6] = 2
     arrays["membership"][1, 4] = -1
     evidence = Evidence(write(tmp_path, arrays))
     public = evidence.target.public
     assert public.ids.tolist() == [106, 107]
-    assert not public.member.any()
+    assert not sure(public.member).any()
     public = evidence.shadows[0].public
     assert public.ids.tolist() == [100, 101, 102, 103]
     arrays["membership"][0, 6:] = 2
@@ -176,11 +198,13 @@ def test_known_non_members_leave_out_the_targets_inference_set(tmp_path, arrays)
     assert evidence.shadows[0].public is None
 
 
-def test_known_non_members_are_read_when_they_are_asked_for(tmp_path, arrays, monkeypatch):
+def test_known_non_members_are_read_when_they_are_asked_for(
+    tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = []
     original = Evidence._read
 
-    def record(self, model, rows, *more, **named):
+    def record(self, model: Any, rows: torch.Tensor, *more: Any, **named: Any) -> Any:
         read.append(len(rows))
         return original(self, model, rows, *more, **named)
 

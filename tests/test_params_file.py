@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_exactly_the_values_that_are_no_defaults_have_a_reason() -> None:
     assert params.changed(TEXT) == set(params.REASONS)
 
 
-def test_writing_changes_no_value(tmp_path) -> None:
+def test_writing_changes_no_value(tmp_path: Path) -> None:
     """Not of a file without comments either, whose comments all come back."""
     bare = re.sub(r"(?m)^( *\w+: [^#\n]*[^#\s]) +#.*$", r"\1", TEXT)
     assert bare != TEXT

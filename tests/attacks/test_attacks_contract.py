@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit
+from typed import sure
 
 from nonmember.attacks import Attack, attacks
 from nonmember.metrics import rates
@@ -64,7 +66,7 @@ def fitted_scores(name: str, target: View, shadows: list[View]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_scores_are_finite_float64_one_a_sample_and_repeatable(name):
+def test_scores_are_finite_float64_one_a_sample_and_repeatable(name: Any) -> None:
     target, shadows = make_views(3.0)
     scores = fitted_scores(name, target, shadows)
     assert scores.shape == (len(target),)
@@ -74,29 +76,29 @@ def test_scores_are_finite_float64_one_a_sample_and_repeatable(name):
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_a_leak_scores_members_higher(name):
+def test_a_leak_scores_members_higher(name: Any) -> None:
     target, shadows = make_views(3.0)
-    assert rates.auc(fitted_scores(name, target, shadows), target.member).low > 0.6
+    assert rates.auc(fitted_scores(name, target, shadows), sure(target.member)).low > 0.6
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_without_a_leak_the_auc_is_a_half(name):
+def test_without_a_leak_the_auc_is_a_half(name: Any) -> None:
     target, shadows = make_views(0.0, n=2000)
-    value, low, high = rates.auc(fitted_scores(name, target, shadows), target.member)
+    value, low, high = rates.auc(fitted_scores(name, target, shadows), sure(target.member))
     assert low < 0.5 + 0.02
     assert high > 0.5 - 0.02
     assert value == pytest.approx(0.5, abs=0.04)
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_a_reversed_leak_is_below_a_half(name):
+def test_a_reversed_leak_is_below_a_half(name: Any) -> None:
     """The target does the opposite of what the attack expects: no attack may look at `member`."""
     target, shadows = make_views(-3.0, shadow_leak=3.0)
-    assert rates.auc(fitted_scores(name, target, shadows), target.member).high < 0.4
+    assert rates.auc(fitted_scores(name, target, shadows), sure(target.member)).high < 0.4
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
+def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name: Any) -> None:
     target, shadows = make_views(3.0)
     scores = fitted_scores(name, target, shadows)
     order = np.random.default_rng(0).permutation(len(target))
@@ -106,27 +108,27 @@ def test_scores_do_not_depend_on_the_targets_membership_or_the_order(name):
         more |= {"inputs": view.inputs[order], "read_public": view.read_public}
         return View(view.ids[order], view.labels[order], view.logits[order], signals, **more)
 
-    references = Models([pick(v, member=v.member[order]) for v in shadows])
+    references = Models([pick(v, member=sure(v.member)[order]) for v in shadows])
     blind = fitted_scores(name, pick(target, reference=references), shadows)
     np.testing.assert_allclose(blind, scores[order], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_extreme_logits_stay_finite(name):
+def test_extreme_logits_stay_finite(name: Any) -> None:
     target, shadows = make_views(3.0)
     extreme = dataclasses.replace(target, logits=target.logits * 2000)
     assert np.isfinite(fitted_scores(name, extreme, shadows)).all()
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_what_is_checked_for_all_is_left_to_the_base(name):
+def test_what_is_checked_for_all_is_left_to_the_base(name: Any) -> None:
     attack = attacks.get(name)
     assert (attack.fit, attack.score) == (Attack.fit, Attack.score)
     assert attack().name == name
 
 
 @pytest.mark.parametrize(("name", "options"), LEARNING)
-def test_an_attack_that_learns_must_be_fitted_before_it_scores(name, options):
+def test_an_attack_that_learns_must_be_fitted_before_it_scores(name: Any, options: Any) -> None:
     target, shadows = make_views(3.0, n=100)
     attack = attacks.get(name)(**options)
     message = f"attack {name} must be fitted on shadows before it scores"
@@ -141,7 +143,7 @@ def test_an_attack_that_learns_must_be_fitted_before_it_scores(name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), LEARNING)
-def test_an_attack_learns_only_where_membership_is_known(name, options):
+def test_an_attack_learns_only_where_membership_is_known(name: Any, options: Any) -> None:
     _, shadows = make_views(3.0, n=100)
     shadows[1] = dataclasses.replace(shadows[1], member=None)
     message = f"attack {name} learns from shadows whose membership is known: that of shadow 1"
@@ -150,7 +152,7 @@ def test_an_attack_learns_only_where_membership_is_known(name, options):
 
 
 @pytest.mark.parametrize("name", sorted(set(attacks.names()) - {name for name, _ in LEARNING[:-1]}))
-def test_any_other_attack_needs_no_fit(name):
+def test_any_other_attack_needs_no_fit(name: Any) -> None:
     target, _ = make_views(3.0)
     unfitted, fitted = attacks.get(name)(), attacks.get(name)()
     fitted.fit([])
@@ -177,7 +179,7 @@ class Scores(Attack):
         (np.r_[np.zeros(7), np.inf, np.nan], "must be finite: 2 of 9 are not, .*sample 7"),
     ],
 )
-def test_scores_that_are_none_are_refused(scores, message):
+def test_scores_that_are_none_are_refused(scores: Any, message: str) -> None:
     view = model(0, np.arange(9) % 3, 0.0)
     with pytest.raises(ValueError, match=message):
         Scores(scores).score(view)
@@ -185,7 +187,7 @@ def test_scores_that_are_none_are_refused(scores, message):
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_options_are_settings_with_descriptions_and_known_keys_only(name):
+def test_options_are_settings_with_descriptions_and_known_keys_only(name: Any) -> None:
     options = attacks.get(name).Options
     assert issubclass(options, Settings)
     assert all(field.description for field in options.model_fields.values())
@@ -195,7 +197,7 @@ def test_options_are_settings_with_descriptions_and_known_keys_only(name):
         attacks.get(name)(nonsense=1)
 
 
-def test_options_of_all_attacks_fit_into_one_mapping():
+def test_options_of_all_attacks_fit_into_one_mapping() -> None:
     """Attacks that have a key in common have the same class of options."""
     owner = {}
     for _, attack in attacks:
@@ -203,12 +205,12 @@ def test_options_of_all_attacks_fit_into_one_mapping():
             assert owner.setdefault(key, attack.Options) is attack.Options, key
 
 
-def test_needs_name_known_signals():
+def test_needs_name_known_signals() -> None:
     for _, attack in attacks:
         assert set(attack.needs) <= {"logits", "inputs", *NORMS}
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_what_an_attack_asks_is_a_query_with_valid_options(name):
+def test_what_an_attack_asks_is_a_query_with_valid_options(name: Any) -> None:
     for query, options in attacks.get(name)().queries().items():
         assert queries.get(query)(**options).width > 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from typed import sure
 
 from nonmember import statistics
 from nonmember.attacks.nn import NeuralNetwork
@@ -34,13 +37,13 @@ def weights(attack: NeuralNetwork) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_it_learns(kind):
+def test_it_learns(kind: Any) -> None:
     other = view(3)
-    assert rates.auc(fitted(nn_input=kind).score(other), other.member).low > 0.85
+    assert rates.auc(fitted(nn_input=kind).score(other), sure(other.member)).low > 0.85
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_every_layer_trains(kind):
+def test_every_layer_trains(kind: Any) -> None:
     before = fitted(nn_input=kind, nn_epochs=1, nn_lr=1e-12, nn_weight_decay=0.0)
     after = fitted(nn_input=kind, nn_epochs=1, nn_weight_decay=0.0)
     assert len(weights(after)) == (4 if kind == "sorted_logits" else 8)
@@ -48,13 +51,13 @@ def test_every_layer_trains(kind):
         assert (old - new).abs().max() > 1e-5
 
 
-def test_scores_do_not_use_dropout():
+def test_scores_do_not_use_dropout() -> None:
     attack, other = fitted(nn_dropout=0.5, nn_epochs=2), view(3)
     assert not attack._net.training
     np.testing.assert_array_equal(attack.score(other), attack.score(other))
 
 
-def test_the_seed_decides_and_nothing_else():
+def test_the_seed_decides_and_nothing_else() -> None:
     other = view(3)
     torch.manual_seed(5)
     one = fitted(seed=3).score(other)
@@ -70,7 +73,7 @@ def test_the_seed_decides_and_nothing_else():
     assert not np.array_equal(one, fitted(seed=4).score(other))
 
 
-def test_score_is_the_log_odds_of_member_in_float64():
+def test_score_is_the_log_odds_of_member_in_float64() -> None:
     attack, other = fitted(nn_input="probabilities_label"), view(3)
     x = np.concatenate([np.exp(other.log_probs), np.eye(4)[other.labels]], axis=1)
     out = attack._net(torch.from_numpy(x)).softmax(dim=1)[:, 1].detach().numpy()
@@ -78,13 +81,13 @@ def test_score_is_the_log_odds_of_member_in_float64():
     np.testing.assert_allclose(attack.score(other), np.log(out / (1 - out)), rtol=1e-6)
 
 
-def test_sorted_logits_ignore_labels_and_class_order():
+def test_sorted_logits_ignore_labels_and_class_order() -> None:
     attack, other = fitted(nn_input="sorted_logits"), view(3)
     moved = View(other.ids, (other.labels + 1) % 4, other.logits[:, ::-1])
     np.testing.assert_array_equal(attack.score(other), attack.score(moved))
 
 
-def test_the_default_sees_the_true_class_then_the_others_by_size_then_the_label():
+def test_the_default_sees_the_true_class_then_the_others_by_size_then_the_label() -> None:
     p = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
     inputs = NeuralNetwork()._inputs(View(np.arange(2), np.array([2, 0]), np.log(p)))
     log = np.log
@@ -95,16 +98,16 @@ def test_the_default_sees_the_true_class_then_the_others_by_size_then_the_label(
     np.testing.assert_allclose(inputs, expected, atol=1e-12)
 
 
-def test_many_classes_do_not_hide_a_leak_of_the_true_class():
+def test_many_classes_do_not_hide_a_leak_of_the_true_class() -> None:
     """As much as the loss tells: with a place for each of 100 classes the net lost .1 here."""
     attack = NeuralNetwork()
     attack.fit([view(seed, n=3000, classes=100) for seed in (1, 2)])
     other = view(3, n=3000, classes=100)
-    loss = rates.auc(statistics.log_odds(other.log_probs, other.labels), other.member).value
-    assert rates.auc(attack.score(other), other.member).value > loss - 0.01
+    loss = rates.auc(statistics.log_odds(other.log_probs, other.labels), sure(other.member)).value
+    assert rates.auc(attack.score(other), sure(other.member)).value > loss - 0.01
 
 
-def test_the_learning_rate_drops_at_shares_of_the_epochs():
+def test_the_learning_rate_drops_at_shares_of_the_epochs() -> None:
     dropped = fitted(nn_epochs=2, nn_lr_drops=[0.5])
     constant = fitted(nn_epochs=2, nn_lr_drops=[])
     for a, b in zip(
@@ -114,7 +117,7 @@ def test_the_learning_rate_drops_at_shares_of_the_epochs():
     assert not torch.equal(weights(dropped)[0], weights(constant)[0])
 
 
-def test_a_training_that_diverges_is_an_error():
+def test_a_training_that_diverges_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"diverged: lower attacks\.nn_lr"):
         fitted(nn_lr=1e8)
 
@@ -123,15 +126,17 @@ def test_a_training_that_diverges_is_an_error():
     ("option", "value"),
     [("nn_input", "logits"), ("nn_epochs", 0), ("nn_dropout", 1.0), ("nn_lr_drops", [1.5])],
 )
-def test_bad_options(option, value):
+def test_bad_options(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=option):
         NeuralNetwork(**{option: value})
 
 
-def test_it_trains_and_scores_on_one_thread_so_that_sums_do_not_depend_on_their_number(monkeypatch):
+def test_it_trains_and_scores_on_one_thread_so_that_sums_do_not_depend_on_their_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen, train = [], NeuralNetwork._train
 
-    def record(self, inputs, member):
+    def record(self, inputs: Any, member: Any) -> Any:
         seen.append(torch.get_num_threads())
         return train(self, inputs, member)
 
@@ -148,17 +153,17 @@ def test_it_trains_and_scores_on_one_thread_so_that_sums_do_not_depend_on_their_
     assert seen == [1, 1]
 
 
-def test_rounded_probabilities_hide_what_log_probabilities_show():
+def test_rounded_probabilities_hide_what_log_probabilities_show() -> None:
     """Members 30 nats surer than others: softmax gives 1 for both (a trap CRL walks into)."""
 
-    def saturated(seed):
+    def saturated(seed: int) -> Any:
         rng = np.random.default_rng(seed)
         labels, member = rng.integers(0, 4, 400), np.arange(400) < 200
         logits = rng.normal(size=(400, 4)) + np.eye(4)[labels] * np.where(member, 70, 40)[:, None]
         ids = np.arange(400)
         return View(ids, labels, logits.astype(np.float32), member=member)
 
-    def auc_of(nn_input):
+    def auc_of(nn_input: Any) -> Any:
         attack = NeuralNetwork(nn_input=nn_input, nn_epochs=10)
         attack.fit([saturated(0), saturated(1)])
         other = saturated(2)

@@ -38,7 +38,9 @@ def known(classes: int, each: int, seed: int, spread: float = 0.0) -> View:
 
 
 @pytest.mark.parametrize(("level", "deviations"), [(0.9, 1.2816), (0.7, 0.5244)])
-def test_the_median_of_the_non_members_is_0_and_their_quantile_1(level, deviations):
+def test_the_median_of_the_non_members_is_0_and_their_quantile_1(
+    level: float, deviations: float
+) -> None:
     others = known(3, 3000, seed=0, spread=8.0)
     labels = np.arange(3)
     for above, unit in ((0.0, 0.0), (deviations, 1.0)):
@@ -46,7 +48,7 @@ def test_the_median_of_the_non_members_is_0_and_their_quantile_1(level, deviatio
         np.testing.assert_allclose(quantile(quantile_level=level).score(asked), unit, atol=0.2)
 
 
-def test_what_a_sample_looks_like_decides_what_is_expected_of_it():
+def test_what_a_sample_looks_like_decides_what_is_expected_of_it() -> None:
     """The same answer is too sure for an input that models find hard, unsure for an easy one."""
     rng = np.random.default_rng(0)
     looks = rng.choice([-1.0, 1.0], size=(400, 1)).astype(np.float32)
@@ -59,7 +61,7 @@ def test_what_a_sample_looks_like_decides_what_is_expected_of_it():
 
 
 @pytest.mark.parametrize("each", [20, 50])
-def test_classes_that_do_not_differ_are_not_told_apart(each):
+def test_classes_that_do_not_differ_are_not_told_apart(each: int) -> None:
     """A class mean that leaves out the sample alone tells the trees that sample's own log-odds:
     what they expect then hangs on the noise of the mean (a deviation of .25 and more here). One
     with the sample makes them follow that noise (.20 with 20 samples a class)."""
@@ -69,7 +71,7 @@ def test_classes_that_do_not_differ_are_not_told_apart(each):
 
 
 @pytest.mark.parametrize("leaves", [2, 8])
-def test_one_tree_tells_no_more_apart_than_it_has_leaves(leaves):
+def test_one_tree_tells_no_more_apart_than_it_has_leaves(leaves: int) -> None:
     others = known(100, 50, seed=0, spread=0.1)
     asked = view(np.arange(100), np.zeros(100), 100, public=others)
     scores = quantile(quantile_trees=1, quantile_leaves=leaves).score(asked)
@@ -77,7 +79,7 @@ def test_one_tree_tells_no_more_apart_than_it_has_leaves(leaves):
 
 
 @pytest.mark.parametrize("count", [0, 49])
-def test_too_few_known_non_members_are_an_error(count):
+def test_too_few_known_non_members_are_an_error(count: int) -> None:
     public = known(7, count // 7, seed=0) if count else None
     asked = view(np.zeros(1, int), np.zeros(1), 7, public=public)
     with pytest.raises(ValueError, match=f"needs 50 non-members .*found {count}"):

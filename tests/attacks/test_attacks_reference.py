@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from typed import sure
 
 from nonmember import statistics
 from nonmember.attacks import attacks
@@ -32,30 +34,30 @@ def target(count: int, share: float = 0.5) -> View:
 
 
 def table(view: View, statistic: object) -> tuple[np.ndarray, np.ndarray]:
-    values = np.stack([statistic(v.log_probs, v.labels) for v in view.reference])
-    return values, np.stack([v.member for v in view.reference])
+    values = np.stack([statistic(v.log_probs, v.labels) for v in sure(view.reference)])
+    return values, np.stack([sure(v.member) for v in sure(view.reference)])
 
 
 @pytest.mark.parametrize("name", ["lira", "rmia", "calibration"])
-def test_it_beats_the_loss_where_samples_differ_in_difficulty(name):
+def test_it_beats_the_loss_where_samples_differ_in_difficulty(name: str) -> None:
     view = target(8)
     scores = [attacks.get(attack)().score(view) for attack in (name, "loss")]
     assert rates.delong_paired(*scores, view.member).low > 0.02
 
 
 @pytest.mark.parametrize("name", ["lira", "rmia"])
-def test_online_uses_the_models_with_the_sample(name):
+def test_online_uses_the_models_with_the_sample(name: str) -> None:
     view, key = target(16), f"{name}_mode"
     online = attacks.get(name)(**{key: "online"}).score(view)
-    assert rates.auc(online, view.member).value > 0.95
+    assert sure(rates.auc(online, view.member).value) > 0.95
     with pytest.raises(ValueError, match="no reference model was trained on any"):
         attacks.get(name)(**{key: "online"}).score(target(4, share=0.0))
 
 
-def test_a_sample_every_model_was_trained_on_borrows_the_mean_of_the_others():
+def test_a_sample_every_model_was_trained_on_borrows_the_mean_of_the_others() -> None:
     view = target(12)
-    for other in view.reference:
-        other.member[3] = True
+    for other in sure(view.reference):
+        sure(other.member)[3] = True
     values, inside = table(view, statistics.cross_entropy)
     means = [values[~inside[:, i], i].mean() for i in range(N) if i != 3]
     loss = statistics.cross_entropy(view.log_probs, view.labels)
@@ -66,17 +68,17 @@ def test_a_sample_every_model_was_trained_on_borrows_the_mean_of_the_others():
 
 @pytest.mark.parametrize("name", ["lira", "rmia", "calibration"])
 @pytest.mark.parametrize("reference", [None, Models([])])
-def test_no_reference_model_is_an_error(name, reference):
+def test_no_reference_model_is_an_error(name: str, reference: Any) -> None:
     with pytest.raises(ValueError, match=f"attack {name} .*no reference model; set shadows.count"):
         attacks.get(name)().score(model(0, reference=reference))
 
 
-def test_lira_needs_two_models_for_a_variance():
+def test_lira_needs_two_models_for_a_variance() -> None:
     with pytest.raises(ValueError, match=r"lira needs two differing .*shadows\.count to 3 or more"):
         attacks.get("lira")().score(target(1, share=0.0))
 
 
-def test_reference_models_must_say_what_they_trained_on():
+def test_reference_models_must_say_what_they_trained_on() -> None:
     unknown = View(np.arange(N), model(1).labels, model(1).logits)
     with pytest.raises(ValueError, match="rmia must know what its reference models trained on"):
         attacks.get("rmia")().score(model(0, reference=Models([unknown])))
@@ -96,7 +98,7 @@ def lines(n: int, seed: int, slope: float, shift: float, others: int = 3) -> Vie
     return one(rng.random(n) < 0.5, reference=reference)
 
 
-def test_learned_lira_finds_the_lines_and_their_likelihood_ratio():
+def test_learned_lira_finds_the_lines_and_their_likelihood_ratio() -> None:
     """A flat line for members, as of an overfit model: offline LiRA is misled, this one is not."""
     shadows, view = [lines(4000, seed, 0.25, 4.0) for seed in (1, 2)], lines(4000, 3, 0.25, 4.0)
     attack = attacks.get("lira_learned")()
@@ -107,19 +109,21 @@ def test_learned_lira_finds_the_lines_and_their_likelihood_ratio():
     assert (outside.slope, outside.intercept) == pytest.approx((27 / 28, 0), abs=0.05)
     assert (inside.variance, outside.variance) == pytest.approx((1.02, 1.33), abs=0.08)
     odds = statistics.log_odds(view.log_probs, view.labels)
-    mean = np.mean([statistics.log_odds(v.log_probs, v.labels) for v in view.reference], axis=0)
+    mean = np.mean(
+        [statistics.log_odds(v.log_probs, v.labels) for v in sure(view.reference)], axis=0
+    )
     ratio = [
         stats.norm.logpdf(odds, line.slope * mean + line.intercept, line.variance**0.5)
         for line in (inside, outside)
     ]
     np.testing.assert_allclose(attack.score(view), ratio[0] - ratio[1], atol=1e-9)
     learned, offline = attack.score(view), attacks.get("lira")().score(view)
-    assert rates.delong_paired(learned, offline, view.member).low > 0.03
+    assert sure(rates.delong_paired(learned, offline, view.member).low) > 0.03
 
 
-def test_learned_lira_compares_with_models_that_did_not_see_the_sample():
+def test_learned_lira_compares_with_models_that_did_not_see_the_sample() -> None:
     view = lines(200, 3, 1.0, 5.0)
-    seen = lines(200, 4, 1.0, 5.0).reference[0]
+    seen = sure(lines(200, 4, 1.0, 5.0).reference)[0]
     odd = View(seen.ids, seen.labels, seen.logits * 50, {}, np.ones(200, bool))
     more = dataclasses.replace(view, reference=Models([*view.reference, odd]))
     attack = attacks.get("lira_learned")()

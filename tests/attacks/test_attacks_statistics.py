@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import rankdata
@@ -30,13 +32,13 @@ def view(scale: float = 2.0, n: int = 300) -> View:
         ("grad_x_l2", lambda v: -v.signals["grad_x_l2"]),
     ],
 )
-def test_score_orders_like_the_statistic(name, statistic):
+def test_score_orders_like_the_statistic(name: str, statistic: Any) -> None:
     one = view()
     scores = attacks.get(name)().score(one)
     np.testing.assert_array_equal(rankdata(scores), rankdata(statistic(one)))
 
 
-def test_loss_and_confidence_are_one_attack():
+def test_loss_and_confidence_are_one_attack() -> None:
     one = view()
     np.testing.assert_array_equal(
         attacks.get("loss")().score(one), attacks.get("confidence")().score(one)
@@ -44,7 +46,7 @@ def test_loss_and_confidence_are_one_attack():
 
 
 @pytest.mark.parametrize("name", ["confidence", "entropy", "loss", "modified_entropy"])
-def test_auc_does_not_come_from_ties(name):
+def test_auc_does_not_come_from_ties(name: str) -> None:
     """Very confident predictions whose gaps differ: a float32 softmax would give AUC 0.5."""
     gaps = np.linspace(20, 600, 400, dtype=np.float32)
     logits = np.zeros((400, 3), np.float32)
@@ -54,26 +56,26 @@ def test_auc_does_not_come_from_ties(name):
 
 
 @pytest.mark.parametrize("name", ["grad_x_l1", "grad_x_l2", "grad_w_l1", "grad_w_l2"])
-def test_a_missing_signal_is_named(name):
+def test_a_missing_signal_is_named(name: str) -> None:
     bare = View(np.arange(2), np.zeros(2, int), np.zeros((2, 2)), {"other": np.zeros(2)})
     with pytest.raises(ValueError, match=rf"signal '{name}' was not extracted .*other"):
         attacks.get(name)().score(bare)
 
 
-def test_a_signal_that_is_not_finite_is_named():
+def test_a_signal_that_is_not_finite_is_named() -> None:
     one = view()
     one.signals["grad_x_l2"][3] = np.nan
     with pytest.raises(ValueError, match=r"'grad_x_l2' must be finite: 1 of 300 .* sample 43"):
         attacks.get("grad_x_l2")().score(one)
 
 
-def test_logits_that_are_not_finite_are_refused():
+def test_logits_that_are_not_finite_are_refused() -> None:
     one = view()
     one.logits[5, 0] = np.inf
     with pytest.raises(ValueError, match=r"logits must be finite: 1 of 300 .*row 5"):
         attacks.get("loss")().score(one)
 
 
-def test_an_unknown_attack_lists_the_known_ones():
+def test_an_unknown_attack_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown attack 'los', known: .*correctness.*loss"):
         attacks.get("los")

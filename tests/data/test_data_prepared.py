@@ -144,7 +144,9 @@ def test_mean_zero_still_divides_by_the_deviation() -> None:
     assert Normalise((0.0,), (2.0,), TABLE)(x).tolist() == [[1.0, 2.0]]
 
 
-def test_a_save_that_is_cut_off_cannot_be_loaded(tmp_path: Path, monkeypatch) -> None:
+def test_a_save_that_is_cut_off_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or models of the old data would be taken for models of the new."""
     prepared.save(images(), "toy", tmp_path)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_many_rows_are_read_fast(tmp_path: Path) -> None:
         (["1", "1.0", "2", "2.0"], ["1", "2"]),
     ],
 )
-def test_labels_are_numbers_only_where_no_two_codes_become_one(labels, names) -> None:
+def test_labels_are_numbers_only_where_no_two_codes_become_one(labels: Any, names: Any) -> None:
     assert _tables.encode_labels(np.array(labels))[1] == names
 
 

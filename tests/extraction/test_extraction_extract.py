@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from typed import sure
 
 from nonmember.compute import ComputeOptions
 from nonmember.data import prepared
@@ -91,7 +92,7 @@ def test_canaries_have_their_wrong_label_and_are_evaluated_apart(lab: Lab) -> No
     assert planted is not None
     assert planted.ids.tolist() == rows.tolist()
     assert planted.labels.tolist() == lab.canaries.labels.tolist()
-    assert planted.member.tolist() == np.isin(rows, train).tolist()
+    assert sure(planted.member).tolist() == np.isin(rows, train).tolist()
     assert not np.isin(rows, evidence.target.ids).any()
     assert len(evidence.target) == len(lab.rows[0].train) + len(lab.rows[0].test) - 4
 
@@ -102,7 +103,7 @@ def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
     leak = evidence.inference
     assert leak is not None
     assert set(leak.ids[leak.member]) == set(rows.inference)
-    assert set(leak.ids[~leak.member]) == set(rows.test)
+    assert set(leak.ids[~sure(leak.member)]) == set(rows.test)
     public = evidence.target.public
     known = np.concatenate([rows.train, rows.test, rows.inference])
     assert len(public) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,7 +50,7 @@ def test_auc_of_gaussian_scores_is_the_closed_form() -> None:
 
 
 @pytest.mark.parametrize("digits", [9, 1, 0])
-def test_auc_and_interval_equal_the_pairwise_ones(digits):
+def test_auc_and_interval_equal_the_pairwise_ones(digits: int) -> None:
     scores, member = gaussian(np.random.default_rng(1), 70, 50, 0.7, digits)
     pairs = pairwise(scores, member)
     variance = pairs.mean(1).var(ddof=1) / 70 + pairs.mean(0).var(ddof=1) / 50
@@ -69,7 +71,7 @@ def test_no_leak_is_half_and_a_reversed_leak_less() -> None:
 
 
 @pytest.mark.parametrize(("members", "others"), [(50, 80), (1, 1), (1, 400)])
-def test_perfect_separation_keeps_an_informative_interval(members, others):
+def test_perfect_separation_keeps_an_informative_interval(members: int, others: int) -> None:
     member = np.arange(members + others) < members
     value, low, high = rates.auc(member.astype(float), member)
     assert (value, high) == (1, 1)
@@ -82,7 +84,7 @@ def test_perfect_separation_keeps_an_informative_interval(members, others):
 
 
 @given(SCORES)
-def test_auc_is_monotone_invariant_mirrored_and_orderless(pairs):
+def test_auc_is_monotone_invariant_mirrored_and_orderless(pairs: Any) -> None:
     scores, member = arrays(pairs)
     value, low, high = rates.auc(scores, member)
     assert 0 <= low <= value <= high <= 1
@@ -93,7 +95,7 @@ def test_auc_is_monotone_invariant_mirrored_and_orderless(pairs):
 
 
 @pytest.mark.parametrize("digits", [9, 0])
-def test_paired_delong_equals_the_pairwise_one(digits):
+def test_paired_delong_equals_the_pairwise_one(digits: int) -> None:
     rng = np.random.default_rng(4)
     a, member = gaussian(rng, 60, 45, 1.0, digits)
     b = (a + rng.normal(0, 1, len(a))).round(digits)
@@ -140,7 +142,7 @@ def test_paired_delong_without_variance() -> None:
 
 
 @given(SCORES, st.sampled_from([0.05, 0.1, 0.25, 0.5, 0.9]))
-def test_tpr_at_fpr_is_the_largest_that_thresholds_can_reach(pairs, fpr):
+def test_tpr_at_fpr_is_the_largest_that_thresholds_can_reach(pairs: Any, fpr: Any) -> None:
     scores, member = arrays(pairs)
     best = max(
         (scores[member] >= t).mean()
@@ -169,7 +171,7 @@ def test_the_limits_of_a_tpr_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("fpr", "needed"), [(0.001, 10_000), (0.0001, 10**5)])
-def test_a_low_rate_needs_ten_false_positives(fpr, needed):
+def test_a_low_rate_needs_ten_false_positives(fpr: float, needed: int) -> None:
     for others in (1000, needed - 1, needed):
         scores, member = gaussian(np.random.default_rng(7), 100, others, 1.0)
         result = rates.tpr_at_fpr(scores, member, fpr)
@@ -177,7 +179,7 @@ def test_a_low_rate_needs_ten_false_positives(fpr, needed):
 
 
 @given(SCORES)
-def test_threshold_is_the_best_one_and_used_with_its_comparator(pairs):
+def test_threshold_is_the_best_one_and_used_with_its_comparator(pairs: Any) -> None:
     scores, member = arrays(pairs)
     threshold = fit_threshold(scores, member)
     result = rates.deployed(scores, member, threshold)
@@ -211,7 +213,7 @@ def test_deployed_interval_is_newcombes() -> None:
     ("accuracy", "advantage", "expected"),
     [(0.8, 0.2, 0.8), (0.5, 0.0, 2 / 3), (0.0, 0.3, 0.0), (0.0, 1.0, 0.0), (1.0, -0.5, 1.2)],
 )
-def test_p1(accuracy, advantage, expected):
+def test_p1(accuracy: float, advantage: float, expected: float) -> None:
     assert rates.p1(accuracy, advantage) == pytest.approx(expected)
 
 
@@ -228,7 +230,7 @@ def test_p1_refuses_percent() -> None:
         (np.zeros(3), np.array([1, 0, -1]), "must be bool or 0/1"),
     ],
 )
-def test_bad_inputs(scores, member, message):
+def test_bad_inputs(scores: Any, member: Any, message: str) -> None:
     for call in (
         rates.auc,
         fit_threshold,
