@@ -24,9 +24,9 @@ COLUMNS = {  # of the README's table, by the names that `compare` gives them
     "test": "test",
     "AUC entropy": "AUC entropy",
     "AUC modified_entropy": "AUC modified_entropy",
-    "AUC worst": "highest AUC",
+    "AUC, max": "highest AUC",
     "attack": "by",
-    "TPR at 1 % FPR": "TPR at 1 % FPR",
+    "TPR at 1 %, max": "TPR at 1 % FPR",
     "P1": "P1",
     "time": "time",
 }
@@ -41,13 +41,16 @@ def read(name: str) -> list[dict[str, str]]:
 def take(table: str, name: str) -> None:
     """A table in Markdown, as `nonmember compare` writes it -> docs/results/NAME.csv.
 
-    The paired tests of several seeds, the file `.json` beside the table, go along.
+    The paired tests of several seeds, the file `.json` beside the table, go along, and the stamp,
+    its last line.
     """
     tests = Path(table).with_suffix(".json")
     if tests.is_file():
         shutil.copy(tests, HERE / "results" / f"{name}.json")
     lines = Path(table).read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    cells = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    rows = [[cell.strip() for cell in line] for line in cells]
+    (HERE / "results" / f"{name}.txt").write_text(f"{lines[-1]}\n", encoding="utf-8")
     with (HERE / "results" / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for row in rows[:1] + rows[2:]:
@@ -72,11 +75,11 @@ def cell(column: str, value: str) -> str:
 def paired(name: str) -> str:
     """The paired tests of docs/results/NAME.json as a table, in points."""
     found = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    columns = {"test": "test_acc", "AUC worst": "worst_auc"}
+    columns = {"test": "test_acc", "AUC, max": "worst_auc"}
     return table(
         [
             {"defense": defense, **{new: _points(gaps[old]) for new, old in columns.items()}}
-            for defense, gaps in found.items()
+            for defense, gaps in found["tests"].items()
         ]
     )
 
@@ -96,7 +99,8 @@ def page() -> str:
     """The whole page."""
     text = (HERE / "results" / "page.md").read_text(encoding="utf-8")
     for file in sorted((HERE / "results").glob("*.csv")):
-        text = text.replace(f"{{{file.stem}}}", table(read(file.stem)))
+        stamp = file.with_suffix(".txt").read_text(encoding="utf-8")
+        text = text.replace(f"{{{file.stem}}}", f"{table(read(file.stem))}\n\n{stamp.strip()}")
     for file in sorted((HERE / "results").glob("*.json")):
         text = text.replace(f"{{{file.stem}, paired}}", paired(file.stem))
     return text

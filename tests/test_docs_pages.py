@@ -51,13 +51,15 @@ def test_a_table_is_taken_as_compare_writes_it(
 ) -> None:
     """What is not supported is empty, what costs a multiple is a number; there and back."""
     text = "| defense | AUC worst | time |\n| --- | --- | --- |\n| crl a=1 | – | 1.2× |\n"
+    stamp = "data tiny, seed 0"
     (tmp_path / "results").mkdir()
     gap = {"value": -0.0371, "low": -0.06, "high": 0.012}
-    tests = json.dumps({"crl a=1": {"test_acc": gap, "worst_auc": gap}})
+    tests = json.dumps({"tests": {"crl a=1": {"test_acc": gap, "worst_auc": gap}}})
     (tmp_path / "compare.json").write_text(tests, encoding="utf-8")
-    (tmp_path / "compare.md").write_text(text, encoding="utf-8")
+    (tmp_path / "compare.md").write_text(f"{text}\n{stamp}\n", encoding="utf-8")
     monkeypatch.setattr(results, "HERE", tmp_path)
     results.take(str(tmp_path / "compare.md"), "mine")
+    assert (tmp_path / "results/mine.txt").read_text(encoding="utf-8").strip() == stamp
     [row] = results.read("mine")
     assert row == {"defense": "crl a=1", "AUC worst": "", "time": "1.2"}
     assert results.table([row]) == text.strip().replace("| --- | --- |\n", "| --: | --: |\n")

@@ -61,7 +61,8 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
         page.add(entry, outcomes)
         page.write()
         print(" | ".join(page.rows[-1]), flush=True)
-    files.write_bytes(f"{out}.png", tradeoff(page.points))
+    stamp = page.controls[0].stamp.short()
+    files.write_bytes(f"{out}.png", tradeoff(page.points, stamp))
 
 
 def _check(chosen: Sequence[Entry], params: Mapping[str, Any], out: str) -> None:

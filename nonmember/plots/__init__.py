@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Sequence
 
 from nonmember.plots._arm import Arm
-from nonmember.plots._style import corner, png, style
+from nonmember.plots._style import png, style
 
 __all__ = ["Arm", "draw", "names"]
 
@@ -24,12 +24,11 @@ def names() -> list[str]:
 def draw(name: str, arms: Sequence[Arm]) -> bytes | None:
     """The picture `name` as PNG, 1280 pixels wide; None where there is nothing to show.
 
-    Equal input gives equal bytes. The stamp stands in the lower right corner.
+    Equal input gives equal bytes. The stamp stands below it, to the right.
     """
     function = getattr(importlib.import_module(f"{__name__}.{name}"), name)
     with style():
         made = function(arms)
         if made is None:
             return None
-        corner(made, arms[-1].report.stamp.short())
-        return png(made)
+        return png(made, arms[-1].report.stamp.short())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: told apart with any colour vision, and in grey by their lightness.
 COLOUR = {"undefended": "#D55E00", "defended": "#0072B2"}
 MARKER = {"undefended": "o", "defended": "s"}
-_STRIP = 0.3  # inches below a picture, for its stamp
+_STRIP = 0.2  # inches below a picture, for its stamp
 _WIDTH, _DPI = 8.0, 160  # 1280 pixels, shown at 800 in a README
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
@@ -57,15 +57,34 @@ def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tu
     return made, made.subplots(rows, columns, **options)
 
 
-def png(made: Figure) -> bytes:
-    """The picture as PNG without date or version: equal figures give equal bytes."""
-    from matplotlib.transforms import Bbox
+def png(made: Figure, stamp: str) -> bytes:
+    """The picture as PNG without date or version, its stamp in a strip of its own below.
 
+    Equal figures give equal bytes.
+    """
+    from PIL import Image
+
+    parts = [Image.open(io.BytesIO(_drawn(each))) for each in (made, _strip(stamp))]
+    whole = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
+    for part, top in zip(parts, (0, parts[0].height), strict=True):
+        whole.paste(part.convert("RGB"), (0, top))
     buffer = io.BytesIO()
-    width, height = made.get_size_inches()
-    whole = Bbox([[0, -_STRIP], [width, height]])
-    made.savefig(buffer, format="png", bbox_inches=whole, metadata={"Software": None})
+    whole.save(buffer, format="png", dpi=(_DPI, _DPI))
     return buffer.getvalue()
+
+
+def _drawn(made: Figure) -> bytes:
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _strip(text: str) -> Figure:
+    """What the picture is of, small, to the right."""
+    made, axes = figure(_STRIP)
+    axes.set_axis_off()
+    made.text(0.993, 0.3, text, ha="right", va="bottom", fontsize=7.5, color="#666666")
+    return made
 
 
 def percent(value: float, _: object = None) -> str:
@@ -81,12 +100,6 @@ def number(value: float) -> str:
     """Two digits; powers of ten written out: 9.7e-05 -> 9.7 × 10⁻⁵ (mathtext)."""
     digits, _, power = f"{value:.2g}".partition("e")
     return rf"${digits} \times 10^{{{int(power)}}}$" if power else digits
-
-
-def corner(made: Figure, text: str) -> None:
-    """What the picture is of, small, in a strip of its own below everything else."""
-    below = -_STRIP / made.get_figheight()
-    made.text(0.993, 0.9 * below, text, ha="right", va="bottom", fontsize=7.5, color="#666666")
 
 
 def sentence(made: Figure, text: str) -> None:

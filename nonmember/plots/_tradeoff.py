@@ -21,9 +21,11 @@ LEAST_VAR = 1e-9
 _OTHER = "#666666"
 
 
-def tradeoff(points: Sequence[Point]) -> bytes:
+def tradeoff(points: Sequence[Point], stamp: str) -> bytes:
     """PNG of two panels: AUC against test accuracy, and against the variance of members' losses
     (RelaxLoss, appendix C.2) with Spearman's rank correlation over the defenses.
+
+    stamp: what the points are of.
 
     Blue: no other is both more accurate and harder to attack. Orange: the undefended control.
     Lines join the settings of one defense, in the order given.
@@ -47,7 +49,7 @@ def tradeoff(points: Sequence[Point]) -> bytes:
         made.canvas.draw()  # label places depend on the final layout
         for axis, key in zip(axes, ("test_acc", "loss_var"), strict=True):
             _label(axis, points, best, key)
-        return png(made)
+        return png(made, stamp)
 
 
 def front(points: Iterable[Point]) -> list[Point]:

@@ -64,12 +64,14 @@ def test_the_interval_covers_the_true_rank_correlation() -> None:
 
 def test_the_same_points_give_the_same_bytes_and_crowds_are_drawn() -> None:
     crowd = [point(f"defense_{i}", 0.8 + i * 1e-4, 0.75, 10.0 ** -(i % 4)) for i in range(30)]
-    assert tradeoff.tradeoff(crowd) == tradeoff.tradeoff(crowd)
-    assert tradeoff.tradeoff(crowd[:1]).startswith(b"\x89PNG")
+    assert tradeoff.tradeoff(crowd, "tiny") == tradeoff.tradeoff(crowd, "tiny")
+    assert tradeoff.tradeoff(crowd[:1], "tiny").startswith(b"\x89PNG")
 
 
 def test_a_variance_that_rounds_to_nothing_is_still_drawn() -> None:
     """A logarithmic axis has no zero: the point goes to its edge instead of vanishing."""
     others = [point("b", 0.7, 0.6, 1.0), point("c", 0.75, 0.65, 0.1)]
     nothing, least = (point("a", 0.8, 0.75, v) for v in (0.0, tradeoff.LEAST_VAR))
-    assert tradeoff.tradeoff([nothing, *others]) == tradeoff.tradeoff([least, *others])
+    assert tradeoff.tradeoff([nothing, *others], "tiny") == tradeoff.tradeoff(
+        [least, *others], "tiny"
+    )
