@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nonmember import config, files
-from nonmember.metrics.report import AuditReport, Kind
+from nonmember.metrics.report import AttackerName, AuditReport
 from nonmember.metrics.stamp import Origin
 from nonmember.pipeline.origin import read_origin
 from nonmember.reporting import tables
@@ -22,7 +22,7 @@ from nonmember.reporting.columns import ATTACK, MODEL
 
 WIDTH = 100
 ARMS = ("undefended", "defended")
-WORDS: Mapping[Kind, str] = {
+WORDS: Mapping[AttackerName, str] = {
     "adaptive": "adaptive",
     "non_adaptive": "non-adaptive",
     "partial": "half of it known",
@@ -93,7 +93,7 @@ def models(reports: Mapping[str, AuditReport]) -> str:
 
 
 def attacks(reports: Mapping[str, AuditReport]) -> str:
-    """One line an attack, arm and kind of attacker: attacks together, for comparing the arms."""
+    """One line an attack, arm and attacker: attacks together, for comparing the arms."""
     head = ["attack", "model", *(column.head for column in ATTACK)]
     return tables.text(head, rows(reports), left=2)
 
@@ -102,11 +102,11 @@ def rows(reports: Mapping[str, AuditReport]) -> Iterator[list[str]]:
     for name in reports["undefended"].primary.attacks:
         first = name
         for arm, report in reports.items():
-            for kind in report.kinds():
-                numbers = report.attackers[kind].attacks.get(name)
+            for attacker in report.names():
+                numbers = report.attackers[attacker].attacks.get(name)
                 if numbers is None:
                     continue
-                who = arm if arm == "undefended" else f"{arm}, {WORDS[kind]}"
+                who = arm if arm == "undefended" else f"{arm}, {WORDS[attacker]}"
                 cells = [tables.cell(c.of_attack(numbers), c, c.interval) for c in ATTACK]
                 yield [first, who, *cells]
                 first = ""
@@ -130,8 +130,8 @@ def closing(reports: Mapping[str, AuditReport]) -> str:
 
 
 def strongest(report: AuditReport) -> str:
-    (kind, name), auc = report.strongest
-    how = f"{WORDS[kind]} {name}" if len(report.attackers) > 1 else name
+    (attacker, name), auc = report.strongest
+    how = f"{WORDS[attacker]} {name}" if len(report.attackers) > 1 else name
     return f"{report.label}: {how}, AUC {tables.cell(auc, ATTACK[0], interval=True)}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -17,7 +17,7 @@ from nonmember.metrics.intervals import Interval
 from nonmember.metrics.stamp import Stamp
 
 SCHEMA = 1
-Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first
+AttackerName = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first
 
 
 class Frozen(BaseModel):
@@ -85,7 +85,7 @@ class AttackNumbers(Ranking):
 
 
 class Attacker(Frozen):
-    """What one kind of attacker found, attack by attack; `canaries` where any were planted."""
+    """What one attacker found, attack by attack; `canaries` where any were planted."""
 
     attacks: dict[str, AttackNumbers]
     canaries: dict[str, Ranking] | None = None
@@ -174,7 +174,7 @@ class RiskBin(Frozen):
 class Place(NamedTuple):
     """Where in a report a number stands: whose attack."""
 
-    kind: Kind
+    attacker: AttackerName
     attack: str
 
 
@@ -192,7 +192,7 @@ class AuditReport(Frozen):
     defense: str
     model: Behaviour
     defense_facts: dict[str, float]
-    attackers: dict[Kind, Attacker]
+    attackers: dict[AttackerName, Attacker]
     reference_leak: Leak | None
     duplicates: int
     epsilon: EpsilonBound
@@ -225,25 +225,25 @@ class AuditReport(Frozen):
         return self.arm if self.arm == "undefended" else f"{self.arm} ({self.defense})"
 
     @property
-    def primary_kind(self) -> Kind:
+    def primary_name(self) -> AttackerName:
         """The attacker who knows most."""
-        return next(iter(self.kinds()))
+        return next(self.names())
 
     @property
     def primary(self) -> Attacker:
         """The numbers of the attacker who knows most: the headline."""
-        return self.attackers[self.primary_kind]
+        return self.attackers[self.primary_name]
 
-    def kinds(self) -> Iterator[Kind]:
-        """The kinds of attacker there are, who knows most first."""
-        order: tuple[Kind, ...] = ("adaptive", "non_adaptive", "partial")
-        return (kind for kind in order if kind in self.attackers)
+    def names(self) -> Iterator[AttackerName]:
+        """The attackers there are, who knows most first."""
+        order: tuple[AttackerName, ...] = get_args(AttackerName)
+        return (name for name in order if name in self.attackers)
 
     def places(self) -> Iterator[tuple[Place, AttackNumbers]]:
         """Every attack of every attacker."""
-        for kind in self.kinds():
-            for name, numbers in self.attackers[kind].attacks.items():
-                yield Place(kind, name), numbers
+        for attacker in self.names():
+            for attack, numbers in self.attackers[attacker].attacks.items():
+                yield Place(attacker, attack), numbers
 
     def highest(self, number: Callable[[AttackNumbers], Number]) -> tuple[Place, Number] | None:
         """The largest of one number over all attacks and attackers; None if none supports it.

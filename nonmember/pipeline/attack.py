@@ -12,7 +12,7 @@ from nonmember import audit, files, fingerprint
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
 from nonmember.metrics import measure, scores
-from nonmember.metrics.report import Attacker, AuditReport, ClassNumbers, EpsilonBound, Kind
+from nonmember.metrics.report import Attacker, AttackerName, AuditReport, ClassNumbers, EpsilonBound
 from nonmember.metrics.scores import ScoreSet
 from nonmember.metrics.stamp import Stamp
 from nonmember.params import read_compute
@@ -36,7 +36,7 @@ def attack(place: Path, arm: str) -> None:
         defense=files.read_json(place / f"data/config/{arm}.json")["defense"]["name"],
         model=audit.behaviour(target.target),
         defense_facts=trained["facts"],
-        attackers={kind: numbers for kind, (_, numbers) in attackers.items()},
+        attackers={name: numbers for name, (_, numbers) in attackers.items()},
         reference_leak=audit.reference_leak(target),
         duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
         epsilon=bounds["epsilon"],
@@ -46,15 +46,15 @@ def attack(place: Path, arm: str) -> None:
         if found.joint is None
         else measure.reliability(found.joint.risk, found.target.member),
     )
-    kept: dict[str, ScoreSet] = {kind: scored for kind, (scored, _) in attackers.items()}
+    kept: dict[str, ScoreSet] = {name: scored for name, (scored, _) in attackers.items()}
     scores.write(place / f"data/scores/{arm}.npz", kept)
     report.write(place / f"metrics/{arm}/report.json")
 
 
 def _attackers(
     place: Path, arm: str, target: Evidence, config: dict[str, Any]
-) -> dict[Kind, tuple[ScoreSet, Attacker]]:
-    """Kind of attacker -> its scores and numbers, who knows most first."""
+) -> dict[AttackerName, tuple[ScoreSet, Attacker]]:
+    """Attacker -> its scores and numbers, who knows most first."""
     chosen, seed, pool = config["attacks"], config["seed"], workers(place)
     least = config["metrics"]["min_false_positives"]
     if config["knowledge"] == "partial":
@@ -62,14 +62,14 @@ def _attackers(
         found, numbers = audit.partial(target, chosen, seed, splits, least, pool)
         canaries = audit.canary_numbers(found, least)
         return {"partial": (found, Attacker(attacks=numbers, canaries=canaries))}
-    shadows: dict[Kind, Evidence] = {"adaptive": target}
+    shadows: dict[AttackerName, Evidence] = {"adaptive": target}
     if arm == "defended":
         shadows["non_adaptive"] = Evidence(place / "data/signals/undefended")
-    made: dict[Kind, tuple[ScoreSet, Attacker]] = {}
-    for kind, own in shadows.items():
+    made: dict[AttackerName, tuple[ScoreSet, Attacker]] = {}
+    for name, own in shadows.items():
         found = audit.with_joint_risk(audit.score(target, own, chosen, seed, pool), target.classes)
         numbers = audit.numbers(found, target.classes, least)
-        made[kind] = found, Attacker(attacks=numbers, canaries=audit.canary_numbers(found, least))
+        made[name] = found, Attacker(attacks=numbers, canaries=audit.canary_numbers(found, least))
     return made
 
 

@@ -34,7 +34,7 @@ FIELDS = (
     *(column.key for column in MODEL),
     "train_loss_var",
     "attack",
-    "kind",
+    "attacker",
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
 )
 
@@ -116,9 +116,9 @@ def records(name: str, seed: int, report: AuditReport) -> Iterator[dict[str, Any
     """One line an attack of the file with every interval; empty where a number is missing."""
     model = {column.key: column.of_model(report.model).value for column in MODEL}
     model["train_loss_var"] = report.model.train_loss_var
-    for (kind, attack), numbers in report.places():
+    for (attacker, attack), numbers in report.places():
         line: dict[str, Any] = {"defense": name, "seed": seed, **model}
-        line |= {"attack": attack, "kind": kind}
+        line |= {"attack": attack, "attacker": attacker}
         for key in NUMBERS:
             number: Number = getattr(numbers, key)
             ends = {"": number.value, "_low": number.low, "_high": number.high}

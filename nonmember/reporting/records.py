@@ -18,13 +18,13 @@ def write_records(place: Path, report: AuditReport, folder: Path) -> int:
 
     By the primary attacker. Scores of different attacks are on scales of their own.
     """
-    found = scores.read(place / f"data/scores/{report.arm}.npz")[report.primary_kind]
+    found = scores.read(place / f"data/scores/{report.arm}.npz")[report.primary_name]
     data = prepared.load(place / "data/prepared")
     names = data.record_ids(found.target.ids)
     classes = files.read_json(place / "data/prepared/dataset.json")["class_names"]
     files.write_bytes(folder / "records.csv", _table(found, names, classes).encode())
     rows = [] if found.joint is None else _exposed(found, names)
-    exposed = {"stamp": report.stamp.line(), "attacker": report.primary_kind, "records": rows}
+    exposed = {"stamp": report.stamp.line(), "attacker": report.primary_name, "records": rows}
     files.write_json(folder / "exposed.json", exposed)
     return len(names)
 
