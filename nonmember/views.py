@@ -54,7 +54,7 @@ class View:
     def public(self) -> View | None:
         """The same model on samples that it is known not to have trained on; None without any.
 
-        It is not evaluated on them, though other models may be. The target's inference set is left
+        It is not evaluated on them, though other models may be. The target's reference set is left
         out, so that under random_half, where the target has none, the shadows have none.
         """
         return self.read_public() if self.read_public else None

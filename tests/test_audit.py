@@ -49,7 +49,7 @@ def large(tmp_path):
 
 @pytest.fixture
 def parrot(monkeypatch):
-    """An attack that has learned by heart who was a member, model by model."""
+    """An attack that has memorised who was a member, model by model."""
     cls = attacks.get("nn")
 
     def fit(self, known, seed=0):

@@ -31,9 +31,9 @@ EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 class ImageFolder(Dataset):
     """uint8 (n, 1 or 3, height, width), in sorted order of part, class and file name.
 
-    Class names are the folders' names, sorted. Transparency is dropped. Mean and deviation of
-    each channel are computed from all images. A record is called by its path below the root;
-    `split.group` is a regular expression whose first group, found in a file's name, says which
+    Class names are the folders' names, sorted. Transparency is dropped. Mean and standard
+    deviation of each channel are computed from all images. A record is called by its path below the
+    root. `split.group` is a regular expression: its first group, found in a file's name, says which
     images belong together.
     """
 

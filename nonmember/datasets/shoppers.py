@@ -11,7 +11,7 @@ which moves their rates 80 % of the way to 1 or to 0. A shopper belongs to one s
 fifth of them have a taste of their own: they follow another sub-style, of any style, part of the
 way, from hardly to wholly. Each product is then bought by an own draw. Those shoppers are what
 nobody can foresee: a naive Bayes classifier is right about 90 % of the others, and a network that
-knows all its members has learned some of them by heart.
+knows all its members has memorised some of them.
 
 With 5,000 members, an MLP 600-256-128-100 trained by SGD (learning rate 0.1, momentum 0.9,
 batch 128, weight decay 5e-4, 40 epochs) gets about 100 % on them, 80–81 % on others and a

@@ -47,7 +47,7 @@ class Wanted:
 
 
 def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
-    """(models, samples) int8: 1 member, 0 non-member, 2 inference set, -1 neither."""
+    """(models, samples) int8: 1 member, 0 non-member, 2 reference set, -1 neither."""
     table = np.full((len(models), len(ids)), -1, np.int8)
     for row, rows in zip(table, models, strict=True):
         row[np.searchsorted(ids, rows.train)] = 1
@@ -76,7 +76,7 @@ def extract_signals(
     """Write the signals of all models into `folder`; model 0 is the target.
 
     Logits are taken of every sample that some model was trained or tested on (and the target's
-    inference set); all else only where that model has the sample as member or non-member.
+    reference set); all else only where that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
     known = prepared.load(data)

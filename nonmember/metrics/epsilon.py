@@ -78,7 +78,7 @@ def epsilon_lower_bound(
 def _choose(
     scores: Mapping[str, np.ndarray], member: np.ndarray, delta: float, error: float
 ) -> tuple[str, Direction, float]:
-    """Attack, direction and threshold with the largest bound; of equal ones the first."""
+    """Attack, direction and threshold with the largest bound, the first of ties."""
     limits = _limits(member, error)
     best, chosen = -np.inf, None
     for name, values in scores.items():

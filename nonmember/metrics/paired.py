@@ -34,7 +34,7 @@ def paired_difference(
     Paired bootstrap, members and non-members apart, both thresholds chosen anew each time: a
     normal interval and p from the standard error over the resamples; where no resample differs
     from the others p is at least 1 / (resamples + 1). None if `fpr` of the non-members is fewer
-    than `min_false_positives`, as in `metrics.tpr_at_fpr`.
+    than `min_false_positives`, as in `rates.tpr_at_fpr`.
     """
     a, b = (tpr_at_fpr(s, member, fpr, min_false_positives).value for s in (scores_a, scores_b))
     if a is None or b is None:

@@ -248,7 +248,7 @@ class AuditReport(Frozen):
     def highest(self, number: Callable[[AttackNumbers], Number]) -> tuple[Place, Number] | None:
         """The largest of one number over all attacks and attackers; None if none supports it.
 
-        An adaptive attacker may well do what a non-adaptive one does. Of ties the first.
+        An adaptive attacker may do what a non-adaptive one does, so all count. The first of ties.
         """
         found = [(place, number(numbers)) for place, numbers in self.places()]
         known = [(place, value) for place, value in found if value.value is not None]

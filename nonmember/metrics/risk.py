@@ -79,7 +79,7 @@ class Joint(NamedTuple):
     """The risk of each sample by all attacks together; all (n,).
 
     risk: P(member | the highest of the attacks' risks). highest: that highest risk, itself too
-    high for a probability. attack: whose it is, of equal ones the first attack's.
+    high for a probability. attack: whose it is, the first of ties.
     """
 
     risk: np.ndarray
