@@ -72,7 +72,7 @@ class SplitOptions(Settings):
     def _consistent(self) -> SplitOptions:
         if self.inference_share > 0 and self.scheme != "crl":
             raise ValueError(
-                f"split.inference_share: must be 0 with scheme {self.scheme}, which has an "
+                f"split.inference_share: must be 0 with scheme {self.scheme}, which has a "
                 f"reference set of its own, found {self.inference_share}"
             )
         return self
