@@ -12,11 +12,12 @@ import argparse
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from nonmember import config, files
 from nonmember.metrics.report import AttackerName, AuditReport
 from nonmember.metrics.stamp import Origin
-from nonmember.pipeline.origin import read_origin
+from nonmember.pipeline.origin import not_run, read_origin
 from nonmember.reporting import tables
 from nonmember.reporting.columns import ATTACK, MODEL
 
@@ -39,6 +40,7 @@ def main(origin: bool) -> None:
         print(said(read_origin(place, "defended")))
         return
     reports = {arm: current(place, arm) for arm in ARMS}
+    check_alike(reports)
     print(said(reports["defended"].stamp), "", "All rates in %.", sep="\n")
     print(models(reports), attacks(reports), sep="\n\n", end="\n\n")
     lines = [*notes(reports), closing(reports)]
@@ -54,11 +56,13 @@ def current(place: Path, arm: str) -> AuditReport:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; run `dvc repro`")
     report = AuditReport.read(path)
-    problems = report.stamp.problems(expected(place, arm))
+    made = config.make(place / "params.yaml")
+    problems = report.stamp.problems(expected(place, arm, made))
     trained = place / f"models/{arm}/target.json"
     model = files.read_json(trained)["fingerprint"] if trained.is_file() else "missing"
     if model != report.stamp.model:
         problems.append(f"model was {report.stamp.model[:8]}, is {model[:8]}")
+    problems = problems or not_run(place, made)
     if problems:
         raise ValueError(
             f"{path} is not of the present data and params.yaml, so its numbers are not shown "
@@ -67,10 +71,23 @@ def current(place: Path, arm: str) -> AuditReport:
     return report
 
 
-def expected(place: Path, arm: str) -> Origin:
-    """What a run of the present params.yaml on the prepared data would be of."""
-    made = config.make(place / "params.yaml")[f"stamp_{arm}"]
-    return read_origin(place, arm).model_copy(update=made)
+def expected(place: Path, arm: str, made: Mapping[str, Any]) -> Origin:
+    """What a run of the present params.yaml on the prepared data would be of.
+
+    made: what `config.make` says of params.yaml.
+    """
+    return read_origin(place, arm).model_copy(update=made[f"stamp_{arm}"])
+
+
+def check_alike(reports: Mapping[str, AuditReport]) -> None:
+    """ValueError if the arms were audited by different code or versions: one is a leftover."""
+    makers = {arm: (r.stamp.code, r.stamp.versions) for arm, r in reports.items()}
+    if makers["undefended"] != makers["defended"]:
+        codes = ", ".join(f"{arm} by code {code[:8]}" for arm, (code, _) in makers.items())
+        raise ValueError(
+            f"metrics/: the arms were audited by different code or versions ({codes}), so they "
+            "cannot be compared; run `dvc repro`"
+        )
 
 
 def said(origin: Origin) -> str:
