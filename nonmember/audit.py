@@ -235,11 +235,11 @@ def _of_first_split(target: Evidence, rounds: Sequence[Round], chosen: Options) 
     ranks = {name: np.empty(len(view)) for name in chosen}
     risk, highest = np.empty(len(view)), np.empty(len(view))
     attack = np.empty(len(view), f"U{max(map(len, chosen))}")
-    for found in rounds:
-        asked = ~found.half.known
-        for name, scored in found.asked.items():
+    for each in rounds:
+        asked = ~each.half.known
+        for name, scored in each.asked.items():
             ranks[name][asked] = rankdata(scored.scores) / (len(scored.scores) + 1)
-        joint = risks.joint_risk(found.asked, found.learnt, target.classes)
+        joint = risks.joint_risk(each.asked, each.learnt, target.classes)
         risk[asked], highest[asked], attack[asked] = joint
     planted, scores = target.canaries, rounds[0].canaries
     return ScoreSet(

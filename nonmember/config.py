@@ -238,23 +238,23 @@ class _Changed:
 
     def of(self, defense: dict[str, Any]) -> dict[str, Any]:
         """`seed` and `settings`: key of params.yaml -> value, of those that change a number."""
-        found: dict[str, Any] = {}
+        differing: dict[str, Any] = {}
         kinds: dict[str, Registry[Any]] = {
             "dataset": datasets,
             "model": architectures,
             "defense": defenses,
         }
         for section, active in {**self.parts, "defense": defense}.items():
-            found[f"{section}.name"] = active["name"]
-            found |= _differing(section, active, kinds[section].get(active["name"]).Options())
+            differing[f"{section}.name"] = active["name"]
+            differing |= _differing(section, active, kinds[section].get(active["name"]).Options())
         for section, options in self.fixed.items():
             if section not in ("compute", "records"):
-                found |= _differing(section, options.model_dump(mode="json"), type(options)())
-        found["attacks.names"] = list(self.attacks)
+                differing |= _differing(section, options.model_dump(mode="json"), type(options)())
+        differing["attacks.names"] = list(self.attacks)
         for name, values in self.attacks.items():
-            found |= _differing("attacks", values, attacks.get(name).Options())
-        found |= _differing("attacks", self.attacker, AttackerOptions())
-        return {"seed": self.seed, "settings": found}
+            differing |= _differing("attacks", values, attacks.get(name).Options())
+        differing |= _differing("attacks", self.attacker, AttackerOptions())
+        return {"seed": self.seed, "settings": differing}
 
 
 def _differing(section: str, values: dict[str, Any], schema: Settings) -> dict[str, Any]:

@@ -88,9 +88,9 @@ class Lab:
             arrays = dataclasses.replace(arrays, labels=labels)
         prepared.save(arrays, "shoppers", folder / "data")
         self.data = prepared.load(folder / "data")
-        known, scheme = self.data.labels, SplitOptions.model_validate({"scheme": "crl"})
-        self.rows = [splits.target_rows(known, scheme, 0)]
-        self.rows += [splits.shadow_rows(known, scheme, 0, i) for i in range(SHADOWS)]
+        labels, scheme = self.data.labels, SplitOptions.model_validate({"scheme": "crl"})
+        self.rows = [splits.target_rows(labels, scheme, 0)]
+        self.rows += [splits.shadow_rows(labels, scheme, 0, i) for i in range(SHADOWS)]
         self.store = Store(folder / "models")
         self.tasks = [self.task(model) for model in range(1 + SHADOWS)]
         self.weights = self.train(self.tasks, "none")
@@ -147,15 +147,15 @@ def examine(folder: Path | None = None) -> Iterator[Finding]:
     """All checks, one after the other. folder: of a run, whose results are looked at too."""
     with TemporaryDirectory() as place, one_thread():
         lab = Lab(Path(place) / "memorised", random_labels=True)
-        known = lab.extract("known", lab.tasks, lab.weights, lab.rows)
-        yield from positive_control(lab, known)
+        memorised = lab.extract("known", lab.tasks, lab.weights, lab.rows)
+        yield from positive_control(lab, memorised)
         halves = np.array_split(np.random.default_rng(2).permutation(lab.rows[0].test), 2)
         strangers = Rows(np.sort(halves[0]), np.sort(halves[1]), np.empty(0, np.int64))
         null = lab.extract("null", lab.tasks, lab.weights, [strangers, *lab.rows[1:]])
         yield from null_model(lab, null)
         yield eval_mode(lab)
         yield same_training(lab)
-        yield ties(known)
+        yield ties(memorised)
         yield duplicates(lab.data.inputs, lab.rows[0], "the controls")
         lab = Lab(Path(place) / "learned", random_labels=False)
         for name, cls in defenses:
@@ -271,8 +271,8 @@ def hidden(name: str, lab: Lab) -> Finding:
     tasks, weights = [task, *lab.tasks[1:]], [*lab.train([task], name), *lab.weights[1:]]
     evidence = lab.extract(name, tasks, weights, lab.rows, SCORES + HARD)
     member = np.asarray(evidence.target.member)
-    found = lab.scores(evidence, SCORES + HARD).items()
-    ranked = {attack: measure.ranking(scores, member, 1) for attack, scores in found}
+    scored = lab.scores(evidence, SCORES + HARD).items()
+    ranked = {attack: measure.ranking(scores, member, 1) for attack, scores in scored}
     words = hiding(ranked)
     return Finding(f"hidden scores, {name}", (_best(ranked, HARD)[1].low or 0.0) > 0.5, words)
 

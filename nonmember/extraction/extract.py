@@ -79,10 +79,10 @@ def extract_signals(
     reference set); all else only where that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
-    known = prepared.load(data)
+    loaded = prepared.load(data)
     with files.whole_folder(folder) as temporary:
-        ids = _describe(models, known, temporary, wanted, canaries)
-        _reserve(temporary, len(models), len(ids), known.classes, wanted)
+        ids = _describe(models, loaded, temporary, wanted, canaries)
+        _reserve(temporary, len(models), len(ids), loaded.classes, wanted)
         slots, locks = compute.slots(options), Store.default().folder.with_name("slots")
         calls = [
             (
@@ -147,25 +147,25 @@ def _extract_one(
     """In a worker: one model's row of every signal, a chunk of samples in hand at a time."""
     place = Path(folder)
     ids = np.load(place / "sample_ids.npy", allow_pickle=False)
-    known = np.load(place / "membership.npy", allow_pickle=False)[number]
-    known = np.isin(known, (0, 1))
+    evaluated = np.load(place / "membership.npy", allow_pickle=False)[number]
+    evaluated = np.isin(evaluated, (0, 1))
     labels = np.load(place / "labels.npy", allow_pickle=False)
     names = wanted.of_models()
     asked = wanted.asked()
     out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*names, *asked)}
     with compute.one_slot(slots, locks) as device, compute.one_thread():
         released = Released(model.task, model.weights, Path(data), device)
-        for part in _chunks(known):
+        for part in _chunks(evaluated):
             for name, value in released.look(ids[part], labels[part], names).items():
                 out[name][number, part] = value
             for name, query in asked.items():
                 out[name][number, part] = released.ask(query, ids[part], labels[part], wanted.seed)
-        for part in _chunks(~known):
+        for part in _chunks(~evaluated):
             out["logits"][number, part] = released.look(ids[part], labels[part], ("logits",))[
                 "logits"
             ]
         for name in set(out) - {"logits"}:
-            out[name][number, ~known] = np.nan
+            out[name][number, ~evaluated] = np.nan
     for array in out.values():
         array.flush()
 

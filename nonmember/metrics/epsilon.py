@@ -71,8 +71,8 @@ def epsilon_lower_bound(
     )
     accused, inside = np.asarray(scores[name])[~chosen] >= threshold, member[~chosen]
     hits, alarms = (accused & inside).sum(), (accused & ~inside).sum()
-    found = _bounds(hits, alarms, _limits(inside, error), delta)[direction]
-    return Epsilon(max(float(found), 0.0), name, direction, threshold, confidence, delta)
+    bound = _bounds(hits, alarms, _limits(inside, error), delta)[direction]
+    return Epsilon(max(float(bound), 0.0), name, direction, threshold, confidence, delta)
 
 
 def _choose(

@@ -133,8 +133,8 @@ def worst_classes(rows: Sequence[ClassNumbers], count: int = 10) -> list[ClassNu
 
     Each interval is that of one class: the highest of many looks worse than it is.
     """
-    known = [row for row in rows if row.auc.value is not None]
-    return sorted(known, key=lambda row: (-(row.auc.value or 0.0), row.label))[:count]
+    supported = [row for row in rows if row.auc.value is not None]
+    return sorted(supported, key=lambda row: (-(row.auc.value or 0.0), row.label))[:count]
 
 
 def reliability(values: np.ndarray, member: np.ndarray) -> list[RiskBin]:

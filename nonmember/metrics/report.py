@@ -98,8 +98,8 @@ class Attacker(Frozen):
     @property
     def highest_advantage(self) -> float | None:
         """The highest advantage of any attack, at one threshold or at one a class."""
-        found = (numbers.higher_advantage for numbers in self.attacks.values())
-        return max((value for value in found if value is not None), default=None)
+        values = (numbers.higher_advantage for numbers in self.attacks.values())
+        return max((value for value in values if value is not None), default=None)
 
 
 class Behaviour(Frozen):
@@ -250,26 +250,26 @@ class AuditReport(Frozen):
 
         An adaptive attacker may do what a non-adaptive one does, so all count. The first of ties.
         """
-        found = [(place, number(numbers)) for place, numbers in self.places()]
-        known = [(place, value) for place, value in found if value.value is not None]
-        return max(known, key=lambda pair: pair[1].value or 0.0, default=None)
+        numbered = [(place, number(numbers)) for place, numbers in self.places()]
+        supported = [(place, value) for place, value in numbered if value.value is not None]
+        return max(supported, key=lambda pair: pair[1].value or 0.0, default=None)
 
     @property
     def strongest(self) -> tuple[Place, Number]:
         """Whose attack has the highest AUC, and that AUC."""
-        found = self.highest(lambda numbers: numbers.auc)
-        if found is None:
+        highest = self.highest(lambda numbers: numbers.auc)
+        if highest is None:
             raise ValueError("the report holds no attack with an AUC")
-        return found
+        return highest
 
     @property
     def highest_advantage(self) -> float:
         """The highest advantage of any attack and attacker."""
-        found = [attacker.highest_advantage for attacker in self.attackers.values()]
-        known = [value for value in found if value is not None]
-        if not known:
+        values = [attacker.highest_advantage for attacker in self.attackers.values()]
+        supported = [value for value in values if value is not None]
+        if not supported:
             raise ValueError("the report holds no advantage")
-        return max(known)
+        return max(supported)
 
 
 def auc_of(numbers: Ranking) -> float:

@@ -81,11 +81,11 @@ def read(path: str | Path) -> dict[str, ScoreSet]:
 
 
 def _score_sets(arrays: Mapping[str, np.ndarray]) -> dict[str, ScoreSet]:
-    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    sets: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for key, array in arrays.items():
         attacker, part, field = key.split("/", 2)
-        found.setdefault(attacker, {}).setdefault(part, {})[field] = array
-    return {attacker: _score_set(parts) for attacker, parts in found.items()}
+        sets.setdefault(attacker, {}).setdefault(part, {})[field] = array
+    return {attacker: _score_set(parts) for attacker, parts in sets.items()}
 
 
 _TRUTH = ("ids", "member", "labels")

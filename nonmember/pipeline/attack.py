@@ -28,8 +28,8 @@ def attack(place: Path, arm: str) -> None:
     target = Evidence(place / f"data/signals/{arm}")
     attackers = _attackers(place, arm, target, config)
     primary = next(iter(attackers))
-    found = attackers[primary][0]
-    bounds = _bounds(found, config["seed"], trained["facts"].get("delta", DELTA))
+    primary_scores = attackers[primary][0]
+    bounds = _bounds(primary_scores, config["seed"], trained["facts"].get("delta", DELTA))
     report = AuditReport(
         stamp=make_stamp(place, arm, trained["fingerprint"], config["attacks"]),
         arm=arm,
@@ -41,10 +41,10 @@ def attack(place: Path, arm: str) -> None:
         duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
         epsilon=bounds["epsilon"],
         epsilon_canaries=bounds.get("epsilon_canaries"),
-        classes=_worst_classes(found, target.classes),
+        classes=_worst_classes(primary_scores, target.classes),
         reliability=[]
-        if found.joint is None
-        else measure.reliability(found.joint.risk, found.target.member),
+        if primary_scores.joint is None
+        else measure.reliability(primary_scores.joint.risk, primary_scores.target.member),
     )
     kept: dict[str, ScoreSet] = {name: scored for name, (scored, _) in attackers.items()}
     scores.write(place / f"data/scores/{arm}.npz", kept)
@@ -59,34 +59,39 @@ def _attackers(
     least = config["metrics"]["min_false_positives"]
     if config["knowledge"] == "partial":
         splits = config["partial_splits"]
-        found, numbers = audit.partial(target, chosen, seed, splits, least, pool)
-        canaries = audit.canary_numbers(found, least)
-        return {"partial": (found, Attacker(attacks=numbers, canaries=canaries))}
+        score_set, numbers = audit.partial(target, chosen, seed, splits, least, pool)
+        canaries = audit.canary_numbers(score_set, least)
+        return {"partial": (score_set, Attacker(attacks=numbers, canaries=canaries))}
     shadows: dict[AttackerName, Evidence] = {"adaptive": target}
     if arm == "defended":
         shadows["non_adaptive"] = Evidence(place / "data/signals/undefended")
     made: dict[AttackerName, tuple[ScoreSet, Attacker]] = {}
     for name, own in shadows.items():
-        found = audit.with_joint_risk(audit.score(target, own, chosen, seed, pool), target.classes)
-        numbers = audit.numbers(found, target.classes, least)
-        made[name] = found, Attacker(attacks=numbers, canaries=audit.canary_numbers(found, least))
+        score_set = audit.with_joint_risk(
+            audit.score(target, own, chosen, seed, pool), target.classes
+        )
+        numbers = audit.numbers(score_set, target.classes, least)
+        made[name] = (
+            score_set,
+            Attacker(attacks=numbers, canaries=audit.canary_numbers(score_set, least)),
+        )
     return made
 
 
-def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
+def _bounds(own: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
     """The bound on epsilon and, where there are canaries, a second one from them."""
-    parts = {"epsilon": found.target}
-    if found.canaries is not None:
-        parts["epsilon_canaries"] = found.canaries
+    parts = {"epsilon": own.target}
+    if own.canaries is not None:
+        parts["epsilon_canaries"] = own.canaries
     return {
         name: measure.epsilon_bound(part.scores, part.member, delta, seed)
         for name, part in parts.items()
     }
 
 
-def _worst_classes(found: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
+def _worst_classes(own: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
     """Attack -> the classes whose members it finds most easily."""
-    part = found.target
+    part = own.target
     return {
         name: measure.worst_classes(
             measure.class_numbers(values, part.member, part.labels, classes)

@@ -146,19 +146,19 @@ class Place:
 def _times() -> dict[str, float]:
     """Fingerprint -> seconds of its training on this machine."""
     path = Store.default().folder.with_name("times.csv")
-    found = {}
+    times = {}
     for row in csv.reader(path.read_text().splitlines() if path.is_file() else []):
         with contextlib.suppress(ValueError):  # a line that a full disk cut short
             key, _, seconds = row
-            found[key] = float(seconds)
-    return found
+            times[key] = float(seconds)
+    return times
 
 
 def _seconds(task: Task, times: Mapping[str, float]) -> float | None:
     needed = build_defense(task).requires(task).values()
     parts = [times.get(of_training.of_task(task)), *(_seconds(other, times) for other in needed)]
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    there = [part for part in parts if part is not None]
+    return sum(there) if len(there) == len(parts) else None
 
 
 def settings(changes: Sequence[str]) -> dict[str, Any]:

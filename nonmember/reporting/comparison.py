@@ -84,12 +84,12 @@ def _cell(values: Sequence[float | None], column: Column) -> str:
 
 def gaps(ours: Sequence[AuditReport], theirs: Sequence[AuditReport]) -> dict[str, Any]:
     """Test accuracy and highest AUC minus the control's over the seeds: a paired t test."""
-    found = {}
+    tests = {}
     for key in ("test_acc", "worst_auc"):
         gap = across_seeds(*([headline(r)[key] for r in side] for side in (ours, theirs)))
         values = {**gap._asdict(), "p_lower": gap.p_lower}
-        found[key] = {name: float(f"{value:.6g}") for name, value in values.items()}
-    return found
+        tests[key] = {name: float(f"{value:.6g}") for name, value in values.items()}
+    return tests
 
 
 def point(name: str, family: str, reports: Sequence[AuditReport]) -> Point:
