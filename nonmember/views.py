@@ -64,7 +64,7 @@ Statistic = Callable[[View], np.ndarray]  # of labels and logits, sample by samp
 
 
 class Chosen(Sequence[View]):
-    """Views that are built when indexed: memory grows with one model, not with all.
+    """Views that are built when indexed, so that memory holds one model and not all.
 
     build: number of a model -> its view; numbers: the models, in this order.
     """

@@ -87,8 +87,11 @@ class SplitOptions(Settings):
         return round(size * (1 - self.inference_share))
 
     def canary_count(self, members: int) -> int:
-        """Canaries among so many members; ValueError unless two or more, and two others, are left
-        (half of each serves to choose, half to bound epsilon)."""
+        """How many of `members` members are canaries.
+
+        ValueError unless none are, or at least two with two others left: half of each serves to
+        choose, half to bound epsilon.
+        """
         count = round(self.canaries * members)
         if self.canaries > 0 and not 2 <= count <= members - 2:
             raise ValueError(

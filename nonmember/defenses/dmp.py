@@ -1,4 +1,4 @@
-"""DMP: answer from a student that has only seen the teacher's answers on other people's data.
+"""DMP: answer from a student that has only seen the teacher's answers on non-members.
 
 Paper: Shejwalkar and Houmansadr, Membership Privacy for Machine Learning Models Through Knowledge
 Transfer, AAAI 2021. Changes the phases: an undefended teacher (the fleet trains and stores it; it

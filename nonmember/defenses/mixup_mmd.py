@@ -1,4 +1,4 @@
-"""Mixup and MMD: train on mixed samples, and pull the members' predictions to other people's.
+"""Mixup and MMD: train on mixed samples, and pull members' predictions towards non-members'.
 
 Paper: Li, Li and Ribeiro, Membership Inference Attacks and Defenses in Classification Models,
 CODASPY 2021, https://arxiv.org/abs/2002.12062. Changes the data (mixup) and the loss,

@@ -73,7 +73,7 @@ def count_tokens(ids: Tensor, width: int) -> np.ndarray:
 
 
 def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(samples, TYPICAL) float32. Means are pulled to the overall mean as by one more sample."""
+    """(samples, TYPICAL) float32. Class means count the overall mean as one more sample."""
     fold = np.random.default_rng(0).permutation(len(labels)) % _FOLDS
     sums, counts = _sums(inputs, fold * classes + labels, _FOLDS * classes)
     sums, counts = sums.reshape(_FOLDS, classes, -1), counts.reshape(_FOLDS, classes, 1)

@@ -77,7 +77,7 @@ def _deployed_both(
 def mean_numbers(parts: Sequence[AttackNumbers]) -> AttackNumbers:
     """The mean over several splits; a number that one of them does not support is none.
 
-    Its limits are the mean of theirs, so rather too wide.
+    Its limits are the mean of theirs, so they are wider than need be.
     """
     names = [name for name in AttackNumbers.model_fields if name not in ("members", "non_members")]
     means = {name: _mean([getattr(part, name) for part in parts]) for name in names}

@@ -33,7 +33,7 @@ _WIDE = 200  # features, from which on more than one flips a level
 
 class Noise(Query):
     class Options(Settings):
-        noise_levels: int = Field(10, ge=1, description="levels of noise, 1 to so many")
+        noise_levels: int = Field(10, ge=1, description="how many levels of noise")
         noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
         noise_step: float = Field(
             0.01, gt=0, description="standard deviation of level 1, unless features are all 0 or 1"
@@ -42,7 +42,7 @@ class Noise(Query):
     options: Options
 
     def check(self, data: Outline) -> list[str]:
-        """Not where there is no such thing as a noisy copy."""
+        """The inputs must have noisy copies; token ids have none."""
         if data.kind.noise is not None:
             return []
         return [
