@@ -203,7 +203,8 @@ def partial(
     Each of `splits` random halves serves both ways. A number is the mean over the 2 · splits, its
     limits the mean of theirs (each of half of the samples, so wider than need be), `sd` the
     standard deviation between them. Scores, from the first split: each sample's rank among those
-    scored by the same fitted attack, which did not know it; and its risk. The same whatever the `workers`.
+    scored by the same fitted attack, which did not know it; and its risk. The same whatever the
+    `workers`.
     """
     halves = _halves(target.membership[TARGET, target.rows()] == 1, seed, splits)
     works = [functools.partial(_round, target, half, chosen, seed) for half in halves]
