@@ -134,8 +134,9 @@ class Place:
         digest = hashlib.sha256(fingerprint.of_code([*steps, *parts]).encode())
         for path in sorted(self.folder.glob("data/config/*.json")):
             digest.update(path.read_bytes())
-        for path in sorted(self.folder.glob(f"models/{self.arm}/**/*.json")):
-            digest.update(files.read_json(path)["fingerprint"].encode())
+        for arm in dict.fromkeys(["undefended", self.arm]):  # whose shadows are asked too
+            for path in sorted(self.folder.glob(f"models/{arm}/**/*.json")):
+                digest.update(files.read_json(path)["fingerprint"].encode())
         return digest.hexdigest()
 
     def seconds(self) -> float | None:
@@ -235,7 +236,7 @@ def control(folder: Path, params: dict[str, Any]) -> Outcome:
 
 def defended(place: Place, beside: Place) -> Outcome:
     """The defended arm beside its control; a failure is its last line."""
-    for shared in ("data/prepared", "data/split", "data/signals/undefended"):
+    for shared in ("data/prepared", "data/split", "data/signals/undefended", "models/undefended"):
         place.share(shared, beside)
     try:
         config.write(place.folder)
