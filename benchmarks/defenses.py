@@ -6,7 +6,7 @@ Prints: the ratio of every defense, median over `--repeats`; updates docs/costs.
 
 Each repeat times `none` and the defense one after the other on one thread and takes the ratio of
 their processor times; models that a defense needs first count in full. Twenty epochs stand for a
-hundred, so other numbers of epochs are cut alike (PAST tunes for 4 instead of 20). The shipped net
+hundred, so all counts of epochs are a fifth (PAST tunes for 4 instead of 20). The shipped net
 is so small that a hundred operations on a batch take as long as a third of its step, so a loss of
 many small ones weighs more here than on any larger net.
 """

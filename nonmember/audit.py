@@ -201,10 +201,10 @@ def partial(
     """The attacker that knows half of the target's members and non-members: scores and numbers.
 
     Each of `splits` random halves serves both ways. A number is the mean over the 2 · splits, its
-    limits the mean of theirs (those of half of the samples, so rather too wide), `sd` the standard
-    deviation between them. Scores, from the first split: each sample's rank among those scored by
-    the same fitted attack, which did not know it; and its risk.
-    The same whatever the `workers`.
+    limits the mean of theirs (each of half of the samples, so wider than need be), `sd` the
+    standard deviation between them. Scores, from the first split: each sample's rank among those
+    scored by the same fitted attack, which did not know it; and its risk. The same whatever the
+    `workers`.
     """
     halves = _halves(target.membership[TARGET, target.rows()] == 1, seed, splits)
     works = [functools.partial(_round, target, half, chosen, seed) for half in halves]
@@ -235,11 +235,11 @@ def _of_first_split(target: Evidence, rounds: Sequence[Round], chosen: Options) 
     ranks = {name: np.empty(len(view)) for name in chosen}
     risk, highest = np.empty(len(view)), np.empty(len(view))
     attack = np.empty(len(view), f"U{max(map(len, chosen))}")
-    for found in rounds:
-        asked = ~found.half.known
-        for name, scored in found.asked.items():
+    for each in rounds:
+        asked = ~each.half.known
+        for name, scored in each.asked.items():
             ranks[name][asked] = rankdata(scored.scores) / (len(scored.scores) + 1)
-        joint = risks.joint_risk(found.asked, found.learnt, target.classes)
+        joint = risks.joint_risk(each.asked, each.learnt, target.classes)
         risk[asked], highest[asked], attack[asked] = joint
     planted, scores = target.canaries, rounds[0].canaries
     return ScoreSet(

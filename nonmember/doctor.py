@@ -5,8 +5,8 @@ one line what it found. The controls:
 
 null model      members and non-members exchanged at random among samples the model never saw: no
                 attack may notice the exchange, and intervals exclude 0.5 as rarely as they promise
-positive control  random labels, learned by heart: every attack must find the members, which also
-                tells a score that points the wrong way
+positive control  random labels, memorised: every attack must find the members, which also shows a
+                score that points the wrong way
 hidden scores   a defense that changes the answers alone leaves the memory: where attacks on scores
                 fail and those on labels or gradients succeed, the number that looks safe is not
 """
@@ -77,20 +77,20 @@ class Finding:
 class Lab:
     """Small models and their signals in a folder of their own.
 
-    by_heart: random labels, so that a model knows what it has learned by heart and nothing else.
+    random_labels: a model can then only memorise them, since there is nothing else to learn.
     """
 
-    def __init__(self, folder: Path, by_heart: bool) -> None:
+    def __init__(self, folder: Path, random_labels: bool) -> None:
         self.folder = folder
         arrays = datasets.get("shoppers")(n=4 * SIZE).load(Path())
-        if by_heart:
+        if random_labels:
             labels = np.random.default_rng(1).permutation(arrays.labels)
             arrays = dataclasses.replace(arrays, labels=labels)
         prepared.save(arrays, "shoppers", folder / "data")
         self.data = prepared.load(folder / "data")
-        known, scheme = self.data.labels, SplitOptions.model_validate({"scheme": "crl"})
-        self.rows = [splits.target_rows(known, scheme, 0)]
-        self.rows += [splits.shadow_rows(known, scheme, 0, i) for i in range(SHADOWS)]
+        labels, scheme = self.data.labels, SplitOptions.model_validate({"scheme": "crl"})
+        self.rows = [splits.target_rows(labels, scheme, 0)]
+        self.rows += [splits.shadow_rows(labels, scheme, 0, i) for i in range(SHADOWS)]
         self.store = Store(folder / "models")
         self.tasks = [self.task(model) for model in range(1 + SHADOWS)]
         self.weights = self.train(self.tasks, "none")
@@ -146,18 +146,18 @@ class Lab:
 def examine(folder: Path | None = None) -> Iterator[Finding]:
     """All checks, one after the other. folder: of a run, whose results are looked at too."""
     with TemporaryDirectory() as place, one_thread():
-        lab = Lab(Path(place) / "by-heart", by_heart=True)
-        known = lab.extract("known", lab.tasks, lab.weights, lab.rows)
-        yield from positive_control(lab, known)
+        lab = Lab(Path(place) / "memorised", random_labels=True)
+        memorised = lab.extract("known", lab.tasks, lab.weights, lab.rows)
+        yield from positive_control(lab, memorised)
         halves = np.array_split(np.random.default_rng(2).permutation(lab.rows[0].test), 2)
         strangers = Rows(np.sort(halves[0]), np.sort(halves[1]), np.empty(0, np.int64))
         null = lab.extract("null", lab.tasks, lab.weights, [strangers, *lab.rows[1:]])
         yield from null_model(lab, null)
         yield eval_mode(lab)
         yield same_training(lab)
-        yield ties(known)
+        yield ties(memorised)
         yield duplicates(lab.data.inputs, lab.rows[0], "the controls")
-        lab = Lab(Path(place) / "learned", by_heart=False)
+        lab = Lab(Path(place) / "learned", random_labels=False)
         for name, cls in defenses:
             if cls.release is not Defense.release:
                 yield hidden(name, lab)
@@ -166,7 +166,7 @@ def examine(folder: Path | None = None) -> Iterator[Finding]:
 
 
 def positive_control(lab: Lab, known: Evidence) -> Iterator[Finding]:
-    """Every attack finds the members of a model that has learned random labels by heart."""
+    """Every attack finds the members of a model that has memorised random labels."""
     member = known.target.member
     assert member is not None
     for name, scores in lab.scores(known).items():
@@ -271,8 +271,8 @@ def hidden(name: str, lab: Lab) -> Finding:
     tasks, weights = [task, *lab.tasks[1:]], [*lab.train([task], name), *lab.weights[1:]]
     evidence = lab.extract(name, tasks, weights, lab.rows, SCORES + HARD)
     member = np.asarray(evidence.target.member)
-    found = lab.scores(evidence, SCORES + HARD).items()
-    ranked = {attack: measure.ranking(scores, member, 1) for attack, scores in found}
+    scored = lab.scores(evidence, SCORES + HARD).items()
+    ranked = {attack: measure.ranking(scores, member, 1) for attack, scores in scored}
     words = hiding(ranked)
     return Finding(f"hidden scores, {name}", (_best(ranked, HARD)[1].low or 0.0) > 0.5, words)
 

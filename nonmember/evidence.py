@@ -55,9 +55,9 @@ class Evidence:
 
     @property
     def inference(self) -> View | None:
-        """The target on its inference set (`member` True) and non-members; None without one.
+        """The target on its reference set (`member` True) and non-members; None without one.
 
-        Signals other than the logits are NaN on the inference set.
+        Signals other than the logits are NaN on the reference set.
         """
         role = self.membership[TARGET]
         if not (role == INFERENCE).any():

@@ -15,13 +15,13 @@ def last_linear(model: nn.Module) -> nn.Linear:
 
     Raises ValueError naming the model's class if it has none.
     """
-    found = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not found:
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not layers:
         raise ValueError(
             f"{type(model).__name__} has no nn.Linear, so it has no feature (the input of the "
             "last linear layer): end the model in an nn.Linear"
         )
-    return found[-1]
+    return layers[-1]
 
 
 class FeatureReader:

@@ -28,7 +28,7 @@ def _locate(module: str) -> Path | None:
 @cache
 def _direct(path: Path) -> frozenset[str]:
     """Names of project modules that a file imports, anywhere in it, but not only for types."""
-    found: set[str] = set()
+    names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(node)
@@ -41,13 +41,13 @@ def _direct(path: Path) -> frozenset[str]:
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ValueError(f"{path}, line {node.lineno}: write the import with the full name")
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(name for name in found if name.split(".")[0] in PACKAGES)
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(name for name in names if name.split(".")[0] in PACKAGES)
 
 
 def imported(modules: Iterable[str]) -> dict[str, Path]:
@@ -104,9 +104,9 @@ def of_code(modules: Iterable[str], without: Iterable[str] = ()) -> str:
 
     Comments, docstrings, descriptions of settings and what `TALK` names do not count.
     """
-    found = imported(modules)
+    paths = imported(modules)
     digest = hashlib.sha256()
-    for name in sorted(set(found) - set(without)):
+    for name in sorted(set(paths) - set(without)):
         digest.update(name.encode())
-        digest.update(_meaning(found[name]).encode())
+        digest.update(_meaning(paths[name]).encode())
     return digest.hexdigest()

@@ -34,7 +34,7 @@ class Registry(Generic[T]):
         if name not in known:
             raise ValueError(f"unknown {self.kind} '{name}', known: {', '.join(known)}")
         module = importlib.import_module(f"{self.package}.{name}")
-        found = [
+        classes = [
             value
             for value in vars(module).values()
             if inspect.isclass(value)
@@ -42,9 +42,11 @@ class Registry(Generic[T]):
             and value.__module__ == module.__name__
             and not value.__name__.startswith("_")
         ]
-        if len(found) != 1:
-            raise TypeError(f"{module.__name__} must define one {self.base.__name__}, not {found}")
-        return found[0]
+        if len(classes) != 1:
+            raise TypeError(
+                f"{module.__name__} must define one {self.base.__name__}, not {classes}"
+            )
+        return classes[0]
 
     def __iter__(self) -> Iterator[tuple[str, type[T]]]:
         return ((name, self.get(name)) for name in self.names())

@@ -186,12 +186,12 @@ def defense_takes_the_training(defense: Defense, train: TrainOptions, members: i
     return defense.check_training(train, members)
 
 
-def inference_set_is_there(defense: Defense, defense_name: str, split: SplitOptions) -> list[str]:
-    """Some defenses train on non-members too."""
+def reference_set_is_there(defense: Defense, defense_name: str, split: SplitOptions) -> list[str]:
+    """Some defenses train on non-members too, the reference set."""
     if not defense.needs_inference or split.has_inference:
         return []
     return [
-        f"defense.name: {defense_name} needs an inference set; set split.scheme to past or "
+        f"defense.name: {defense_name} needs a reference set; set split.scheme to past or "
         "relaxloss, or split.inference_share above 0"
     ]
 
@@ -253,7 +253,7 @@ RULES: tuple[Callable[..., list[str]], ...] = (
     tokens_are_read_by_the_source,
     defense_takes_the_data,
     defense_takes_the_training,
-    inference_set_is_there,
+    reference_set_is_there,
     queries_take_the_data,
     attacks_find_their_signals,
     halves_are_not_empty,

@@ -2,7 +2,7 @@
 
 sample_ids.npy   (samples,) int64    row of the prepared data
 labels.npy       (samples,) int64
-membership.npy   (models, samples) int8   1 member, 0 non-member, 2 inference set, -1 neither;
+membership.npy   (models, samples) int8   1 member, 0 non-member, 2 reference set, -1 neither;
                                           model 0 is the target, model 1 + i is shadow i
 logits.npy       (models, samples, classes) float32
 <signal>.npy     (models, samples) or (models, samples, width) float32, NaN where membership

@@ -54,7 +54,7 @@ class View:
     def public(self) -> View | None:
         """The same model on samples that it is known not to have trained on; None without any.
 
-        It is not evaluated on them, though other models may be. The target's inference set is left
+        It is not evaluated on them, though other models may be. The target's reference set is left
         out, so that under random_half, where the target has none, the shadows have none.
         """
         return self.read_public() if self.read_public else None
@@ -64,7 +64,7 @@ Statistic = Callable[[View], np.ndarray]  # of labels and logits, sample by samp
 
 
 class Chosen(Sequence[View]):
-    """Views that are built when indexed: memory grows with one model, not with all.
+    """Views that are built when indexed, so that memory holds one model and not all.
 
     build: number of a model -> its view; numbers: the models, in this order.
     """

@@ -16,11 +16,11 @@ from nonmember.datasets import Arrays
 from nonmember.kinds import TABLE
 from nonmember.metrics.report import (
     Attacker,
+    AttackerName,
     AttackNumbers,
     AuditReport,
     Behaviour,
     EpsilonBound,
-    Kind,
     Number,
 )
 from nonmember.metrics.stamp import Stamp
@@ -85,7 +85,7 @@ def attack_numbers(auc: float, **changes: Number) -> AttackNumbers:
 
 
 def behaviour(test_acc: float, **changes: float) -> Behaviour:
-    """A model that knows its members by heart."""
+    """A model that has memorised its members."""
     values: dict[str, Any] = {
         "train_acc": 1.0, "test_acc": test_acc, "gap": 1 - test_acc, "balanced_test_acc": 0.789,
         "train_loss_mean": 0.01, "train_loss_var": 0.02, "test_loss_mean": 0.9,
@@ -95,8 +95,8 @@ def behaviour(test_acc: float, **changes: float) -> Behaviour:
     return Behaviour(**values)
 
 
-def attackers(**found: Mapping[str, AttackNumbers]) -> dict[Kind, Attacker]:
-    """Kind -> its attacks' numbers."""
+def attackers(**found: Mapping[str, AttackNumbers]) -> dict[AttackerName, Attacker]:
+    """Attacker -> its attacks' numbers."""
     return {kind: Attacker(attacks=dict(numbers)) for kind, numbers in found.items()}  # type: ignore[misc]
 
 

@@ -52,7 +52,7 @@ def large(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attack that has learned by heart who was a member, model by model."""
+    """An attack that has memorised who was a member, model by model."""
     cls = attacks.get("nn")
 
     def fit(self, known: Any, seed: int = 0) -> None:

@@ -123,7 +123,7 @@ def test_good_content(make: Make) -> None:
         ("attacks.names", ["loss", "loss"], "attacks.names: 'loss' is there twice"),
         ("split.size", 1, "split.size: must be at least 2, found 1"),
         ("split.inference_share", 0.5, "split.inference_share: must be 0 with scheme past, which "
-         "has an inference set of its own, found 0.5"),
+         "has a reference set of its own, found 0.5"),
         ("train", {"nesterov": True, "momentum": 0}, "train.nesterov: needs train.momentum > 0"),
     ],
 )  # fmt: skip
@@ -223,7 +223,7 @@ def test_problems_of_the_content_of_a_data_set(make: Make, tmp_path: Path) -> No
 def test_a_defense_without_the_inference_set_it_needs(make: Make, name: str) -> None:
     changes = {"defense": {"name": name}, "split": {"scheme": "crl", "size": 200}}
     [line] = problems(make, **changes)
-    assert line.startswith(f"defense.name: {name} needs an inference set; set split.scheme")
+    assert line.startswith(f"defense.name: {name} needs a reference set; set split.scheme")
     make(**changes | {"split": {"scheme": "crl", "size": 200, "inference_share": 0.25}})
 
 

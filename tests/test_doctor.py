@@ -59,7 +59,7 @@ def test_defenses_of_the_answers_alone_are_told(found: list[doctor.Finding]) -> 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab whose attacks are three, for sabotage."""
-    lab = Lab(tmp_path_factory.mktemp("doctor"), by_heart=True)
+    lab = Lab(tmp_path_factory.mktemp("doctor"), random_labels=True)
     every = lab.attacks
     lab.attacks = lambda names=(): every(names or ("loss", "entropy", "grad_x_l2"))  # type: ignore[method-assign]
     return lab

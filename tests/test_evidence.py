@@ -159,7 +159,7 @@ def test_a_statistic_is_computed_once_a_model_and_equals_the_slow_way(
 
 
 def test_a_shadow_and_its_complement_stay_together(tmp_path: Path) -> None:
-    """An attack fitted on one of them knows by heart what the other was trained on."""
+    """An attack fitted on one of them has memorised what the other was trained on."""
     halves = np.random.default_rng(0).integers(0, 2, size=(4, 20))
     halves[:, :2] = 0, 1
     membership = [halves[3], *(row for half in halves[:3] for row in (half, 1 - half)), halves[3]]

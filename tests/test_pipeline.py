@@ -186,7 +186,7 @@ def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
     fresh.repro()
     path = fresh.folder / "metrics/defended/report.json"
     report = AuditReport.read(path)
-    assert list(report.kinds()) == ["adaptive", "non_adaptive"]
+    assert list(report.names()) == ["adaptive", "non_adaptive"]
     for found in report.attackers.values():
         assert found.canaries is not None
         assert set(found.attacks) == set(found.canaries) == {"loss", "lira", "rmia"}
@@ -197,7 +197,7 @@ def test_random_halves_canaries_and_partial_knowledge(fresh: Project) -> None:
     fresh.write()
     assert fresh.repro() == {"config", "attack@undefended", "attack@defended", "plot"}
     report = AuditReport.read(path)
-    assert list(report.kinds()) == ["partial"]
+    assert list(report.names()) == ["partial"]
     loss = report.primary.attacks["loss"]
     assert loss.members == 90
     assert loss.auc.sd is not None

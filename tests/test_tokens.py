@@ -45,7 +45,7 @@ OTHERS = {"early_stopping": {"stop_epoch": 1}}
 
 
 def test_every_stage_on_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members of a net that has learned its texts by heart are found."""
+    """Members of a net that has memorised its texts are found."""
     monkeypatch.chdir(tmp_path)
     texts = tiny.tokens(600)
     np.savez(tmp_path / "texts.npz", x=texts.inputs.astype(np.int64), y=texts.labels)

@@ -77,7 +77,7 @@ def save(folder: Path, shape: tuple[int, ...] = (5,), n: int = 144, seed: int = 
 
 
 def rows(data: Prepared, model: int = 0, **split: Any) -> Rows:
-    """Rows of model 0, the target, or 1 + i, shadow i; by default with an inference set."""
+    """Rows of model 0, the target, or 1 + i, shadow i; by default with a reference set."""
     options = SplitOptions(**split)
     if model == 0:
         return target_rows(data.labels, options, 0)

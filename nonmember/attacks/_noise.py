@@ -19,7 +19,7 @@ from nonmember.views import View
 class NoiseOptions(Settings):
     """The query's options; one setting for all attacks that read it."""
 
-    noise_levels: int = Field(10, ge=1, description="levels of noise, 1 to so many")
+    noise_levels: int = Field(10, ge=1, description="how many levels of noise")
     noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
     noise_step: float = Field(
         0.01, gt=0, description="standard deviation of level 1, unless features are all 0 or 1",

@@ -22,7 +22,7 @@ def examples(
 
 
 def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(classes,) means of (n,), pulled to the overall mean as by one more sample."""
+    """(classes,) means of (n,), with the overall mean counted as one more sample."""
     totals = np.bincount(labels, values, classes)
     return np.asarray((totals + values.mean()) / (np.bincount(labels, minlength=classes) + 1))
 

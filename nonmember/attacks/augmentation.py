@@ -40,7 +40,7 @@ class Augmentation(Attack):
             4.0, gt=0, le=180, description="rotations: by this much to both sides"
         )
         augmentation_pixels: int = Field(
-            1, ge=1, description="rotations: also moved by so many pixels, down plus across"
+            1, ge=1, description="rotations: pixels of the shifts, down plus across"
         )
 
     options: Options

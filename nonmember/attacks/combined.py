@@ -1,7 +1,7 @@
 """All that one query of a model tells, put together by trees that learn from the shadows.
 
-Ours. A member's log-odds of the true class are high *for this sample* and *for this model*. How
-high they would be without it, no single yardstick tells: Watson et al. 2022
+Ours. A member's log-odds of the true class are high *for this sample* and *for this model*. What
+they would be without it can be estimated in two ways: Watson et al. 2022
 (https://arxiv.org/abs/2111.08440) take other models' answers, Bertran et al. 2023
 (https://arxiv.org/abs/2307.03694) this model's answers to known non-members. Here gradient boosting
 learns from the shadows' own members and non-members what to make of

@@ -2,8 +2,8 @@
 
 Paper: Carlini et al. 2022, Algorithm 1, https://arxiv.org/abs/2112.03570
 The log-odds of the true class are taken as normal, for models trained with and without a sample.
-  offline: only the models without it; score = (log-odds − mean) / deviation, which orders like the
-    paper's normal probability and does not round to 1.
+  offline: only the models without it; score = (log-odds − mean) / standard deviation,
+    which orders like the paper's normal probability and does not round to 1.
   online: score = log density with the sample − log density without it.
 Differs: the fixed variance is pooled within samples (the published code takes the spread over all
 samples). A sample that no model, or every model, was trained on borrows the mean of the others.
@@ -59,7 +59,7 @@ class LikelihoodRatio(Attack):
     def _standardize(
         self, value: np.ndarray, values: np.ndarray, use: np.ndarray, what: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(value − mean) / deviation and log deviation, each (n,), of the models in use."""
+        """(value − mean) / sd and log sd, each (n,), with mean and sd of the models in use."""
         mean = mean_where(values, use, what)
         spread = np.where(use, values - mean, 0.0)
         squares = np.einsum("mn,mn->n", spread, spread)

@@ -4,8 +4,8 @@ Ours, after Carlini et al. 2022, https://arxiv.org/abs/2112.03570. Their offline
 granted that training on a sample raises its log-odds by as much wherever they were without it. The
 log-odds of an overfit model's members hardly depend on that. Here the mean log-odds of the models
 trained without a sample predict those of a model trained with it, and those of one trained without
-it, each along a straight line with normal deviations; lines and deviations are learned from the
-shadows' own members and non-members, each shadow compared with the others.
+it, each along a straight line with normal residuals. Lines and the residuals' spread are learned
+from the shadows' own members and non-members, each shadow compared with the others.
 Score: log density with the sample − log density without it.
 Needs two shadows or more. Its lines hold for the kind of model they were learned on: an attacker
 without the target's defense may do worse with it than with plain `lira`.

@@ -12,18 +12,19 @@ import argparse
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from nonmember import files
-from nonmember.metrics.report import AuditReport, Kind
+from nonmember.metrics.report import AttackerName, AuditReport
 from nonmember.metrics.stamp import Origin
-from nonmember.pipeline.origin import origin_of, read_origin
+from nonmember.pipeline.origin import not_run, origin_of, read_origin
 from nonmember.reporting import tables
 from nonmember.reporting.columns import ATTACK, MODEL
 
 WIDTH = 100
 TIE = "\N{NO-BREAK SPACE}"
 ARMS = ("undefended", "defended")
-WORDS: Mapping[Kind, str] = {
+WORDS: Mapping[AttackerName, str] = {
     "adaptive": "adaptive",
     "non_adaptive": "non-adaptive",
     "partial": "half of it known",
@@ -40,6 +41,7 @@ def main(origin: bool) -> None:
         print(said(read_origin(place, "defended")))
         return
     reports = {arm: current(place, arm) for arm in ARMS}
+    check_alike(reports)
     print(said(reports["defended"].stamp), "", "All rates in %.", sep="\n")
     print(models(reports), attacks(reports), sep="\n\n", end="\n\n")
     lines = [*notes(reports), *closing(reports)]
@@ -51,15 +53,19 @@ def current(place: Path, arm: str) -> AuditReport:
 
     FileNotFoundError or ValueError saying what differs and how to make the numbers anew.
     """
+    from nonmember import config  # knows every part of a model, and with them torch
+
     path = place / f"metrics/{arm}/report.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; run `dvc repro`")
     report = AuditReport.read(path)
-    problems = report.stamp.problems(expected(place, arm))
+    made = config.make(place / "params.yaml")
+    problems = report.stamp.problems(expected(place, arm, made))
     trained = place / f"models/{arm}/target.json"
     model = files.read_json(trained)["fingerprint"] if trained.is_file() else "missing"
     if model != report.stamp.model:
         problems.append(f"model was {report.stamp.model[:8]}, is {model[:8]}")
+    problems = problems or not_run(place, made)
     if problems:
         raise ValueError(
             f"{path} is not of the present data and params.yaml, so its numbers are not shown "
@@ -68,11 +74,23 @@ def current(place: Path, arm: str) -> AuditReport:
     return report
 
 
-def expected(place: Path, arm: str) -> Origin:
-    """What a run of the present params.yaml on the prepared data would be of."""
-    from nonmember import config  # knows every part of a model, and with them torch
+def expected(place: Path, arm: str, made: Mapping[str, Any]) -> Origin:
+    """What a run of the present params.yaml on the prepared data would be of.
 
-    return origin_of(place, config.make(place / "params.yaml")[f"stamp_{arm}"])
+    made: what `config.make` says of params.yaml.
+    """
+    return origin_of(place, made[f"stamp_{arm}"])
+
+
+def check_alike(reports: Mapping[str, AuditReport]) -> None:
+    """ValueError if the arms were audited by different code or versions: one is a leftover."""
+    makers = {arm: (r.stamp.code, r.stamp.versions) for arm, r in reports.items()}
+    if makers["undefended"] != makers["defended"]:
+        codes = ", ".join(f"{arm} by code {code[:8]}" for arm, (code, _) in makers.items())
+        raise ValueError(
+            f"metrics/: the arms were audited by different code or versions ({codes}), so they "
+            "cannot be compared; run `dvc repro`"
+        )
 
 
 def said(origin: Origin) -> str:
@@ -98,7 +116,7 @@ def models(reports: Mapping[str, AuditReport]) -> str:
 
 
 def attacks(reports: Mapping[str, AuditReport]) -> str:
-    """One line an attack, arm and kind of attacker: attacks together, for comparing the arms."""
+    """One line an attack, arm and attacker: attacks together, for comparing the arms."""
     head = ["attack", "model", *(column.head for column in ATTACK)]
     return tables.text(head, rows(reports), left=2)
 
@@ -108,11 +126,11 @@ def rows(reports: Mapping[str, AuditReport]) -> Iterator[list[str]]:
     for name in reports["undefended"].primary.attacks:
         first = name
         for arm, report in reports.items():
-            for kind in report.kinds():
-                numbers = report.attackers[kind].attacks.get(name)
+            for attacker in report.names():
+                numbers = report.attackers[attacker].attacks.get(name)
                 if numbers is None:
                     continue
-                who = arm if arm == "undefended" else f"{arm}, {WORDS[kind]}"
+                who = arm if arm == "undefended" else f"{arm}, {WORDS[attacker]}"
                 cells = [tables.cell(c.of_attack(numbers), c, c.interval) for c in ATTACK]
                 yield [first, who, *cells]
                 first = ""
@@ -135,8 +153,8 @@ def closing(reports: Mapping[str, AuditReport]) -> list[str]:
 
 
 def strongest(report: AuditReport) -> str:
-    (kind, name), auc = report.strongest
-    how = f"{WORDS[kind]} {name}" if len(report.attackers) > 1 else name
+    (attacker, name), auc = report.strongest
+    how = f"{WORDS[attacker]} {name}" if len(report.attackers) > 1 else name
     number = tables.cell(auc, ATTACK[0], interval=True)
     return f"Strongest attack on {report.label}: {how}, AUC {number}."
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def save(arrays: Arrays, name: str, folder: str | Path) -> None:
-    """Write a data set; the sha256 covers inputs, labels and normalisation."""
+    """Write a data set; the sha256 covers inputs, labels, normalisation and groups."""
     folder = Path(folder)
     inputs = np.ascontiguousarray(arrays.inputs)
     labels = np.ascontiguousarray(arrays.labels, dtype=np.int64)
@@ -37,6 +37,8 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
     digest = hashlib.sha256(str(facts).encode())
     digest.update(inputs.data)
     digest.update(labels.data)
+    if arrays.groups is not None:
+        digest.update(np.ascontiguousarray(arrays.groups, dtype=np.int64).data)
     (folder / "dataset.json").unlink(missing_ok=True)  # nothing half-new can be loaded
     files.write_array(folder / "inputs.npy", inputs)
     files.write_array(folder / "labels.npy", labels)

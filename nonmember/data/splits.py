@@ -1,15 +1,17 @@
 """Who is a member of what: pure functions of (labels, scheme, seed, shadow index, groups).
 
-Every scheme cuts the data into equal sets. The first ones belong to the target (train, test and,
-where there is one, inference); the rest are the attacker's, and each shadow redraws its own sets
-from their union, as a function of (seed, i) alone: growing the number of shadows keeps the first.
+Every scheme cuts the data into equal sets. The first ones belong to the target: train, test and,
+where there is one, the reference set, non-members that a defense may use. PAST calls it inference
+set, and so do the names in the code. The rest are the attacker's, and each shadow redraws its own
+sets from their union, as a function of (seed, i) alone: growing the number of shadows keeps the
+first.
 
 | scheme      | sets | target            | shadows                          | paper               |
 | `crl`       | 4    | train, test       | redraw train, test from 2 sets   | CRL, appendix       |
 | `relaxloss` | 5    | train, test, inf. | redraw train, test from 2 sets   | RelaxLoss, sect. 5  |
 | `past`      | 6    | train, test, inf. | redraw all three from 3 sets     | PAST, sect. 4       |
 
-Under `relaxloss` the fifth set is the inference set of the target and of the shadows. Under `crl`
+Under `relaxloss` the fifth set is the reference set of the target and of the shadows. Under `crl`
 there is none, unless `inference_share` keeps a part of each training set for it.
 
 That is `shadows.assignment: split`: no shadow sees what the target is evaluated on. `random_half`
@@ -70,8 +72,8 @@ class SplitOptions(Settings):
     def _consistent(self) -> SplitOptions:
         if self.inference_share > 0 and self.scheme != "crl":
             raise ValueError(
-                f"split.inference_share: must be 0 with scheme {self.scheme}, which has an "
-                f"inference set of its own, found {self.inference_share}"
+                f"split.inference_share: must be 0 with scheme {self.scheme}, which has a "
+                f"reference set of its own, found {self.inference_share}"
             )
         return self
 
@@ -81,12 +83,15 @@ class SplitOptions(Settings):
         return self.scheme != "crl" or self.inference_share > 0
 
     def members(self, size: int) -> int:
-        """Samples of a training set of `size` that are trained on, not kept for inference."""
+        """Samples of a training set of `size` that are trained on, not kept as reference set."""
         return round(size * (1 - self.inference_share))
 
     def canary_count(self, members: int) -> int:
-        """Canaries among so many members; ValueError unless two or more, and two others, are left
-        (half of each serves to choose, half to bound epsilon)."""
+        """How many of `members` members are canaries.
+
+        ValueError unless none are, or at least two with two others left: half of each serves to
+        choose, half to bound epsilon.
+        """
         count = round(self.canaries * members)
         if self.canaries > 0 and not 2 <= count <= members - 2:
             raise ValueError(
@@ -109,7 +114,7 @@ class SplitOptions(Settings):
         if self.inference_share > 0 and not 0 < self.members(size) < size:
             raise ValueError(
                 f"split.inference_share: {self.inference_share} of a training set of {size} leaves "
-                "the members or the inference set empty"
+                "the members or the reference set empty"
             )
         return size
 
@@ -126,7 +131,7 @@ class SplitOptions(Settings):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the prepared data that one model trains on, is tested on, or may look at.
+    """Rows of the prepared data that one model trains on, is tested on, or has as reference set.
 
     train, test, inference: sorted (k,) int64, pairwise disjoint; inference may be empty.
     """
@@ -164,9 +169,9 @@ def deal(
 ) -> list[np.ndarray]:
     """`sets` disjoint random sets of `size` rows each.
 
-    Stratified: the shuffled rows are sorted by class and every so-manieth goes to a set, so the
-    count of a class differs by at most one between sets, and from its share of the data by less
-    than one. ValueError if there are too few rows.
+    Stratified: the shuffled rows are sorted by class and dealt to the sets in turn, so the count of
+    a class differs by at most one between sets, and from its share of the data by less than one.
+    ValueError if there are too few rows.
     """
     if sets * size > len(rows):
         raise ValueError(f"cannot deal {sets} sets of {size} from {len(rows)} rows")
@@ -203,7 +208,7 @@ class _Deck:
         return self.deal(rows, 2, len(rows) // 2 if self.groups is None else len(rows), *purpose)
 
     def keep(self, train: np.ndarray, *purpose: int) -> list[np.ndarray]:
-        """What of a training set is trained on, and what becomes its inference set."""
+        """What of a training set is trained on, and what becomes its reference set."""
         kept = self.options.members(len(train))
         if self.groups is None or kept == len(train):
             inside = np.isin(np.arange(len(train)), evenly(len(train), kept))
@@ -263,7 +268,7 @@ def half_rows(
 
     The pool is what the target is evaluated on, so a shadow trains on as many samples as the
     target does. Shadows 2k and 2k + 1 split it between them: of any even number of shadows exactly
-    half saw a given sample (Carlini et al. 2022, sect. VI). Inference sets are the attacker's.
+    half saw a given sample (Carlini et al. 2022, sect. VI). Reference sets are the attacker's.
     """
     deck, target = _Deck(labels, options, seed, groups), target_rows(labels, options, seed, groups)
     piles = deck.base()

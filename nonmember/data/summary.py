@@ -19,11 +19,11 @@ def lines(arrays: Arrays, name: str) -> list[str]:
     """Kind, sizes, classes, what was skipped and what looks odd, a line each."""
     n, classes, shape = arrays.outline[:3]
     size = " × ".join(map(str, shape))
-    found = [f"{name}: {arrays.kind.word}, {n} samples of {size}, {classes} classes"]
-    found.append(f"samples a class: {_of_classes(arrays)}")
+    rows = [f"{name}: {arrays.kind.word}, {n} samples of {size}, {classes} classes"]
+    rows.append(f"samples a class: {_of_classes(arrays)}")
     if arrays.groups is not None:
-        found.append(f"groups: {len(np.unique(arrays.groups))}")
-    return [*found, *arrays.skipped, *(f"notice: {notice}" for notice in arrays.notices)]
+        rows.append(f"groups: {len(np.unique(arrays.groups))}")
+    return [*rows, *arrays.skipped, *(f"notice: {notice}" for notice in arrays.notices)]
 
 
 def _of_classes(arrays: Arrays) -> str:

@@ -10,7 +10,7 @@ BLOCK = 2**22  # numbers converted to float64 at a time
 def moments(inputs: np.ndarray, scale: float = 1.0) -> tuple[list[float], list[float]]:
     """Mean and population standard deviation of inputs·scale along axis 1, over all rows.
 
-    inputs: (n, features) or (n, channels, height, width). A constant feature gets deviation 1,
+    inputs: (n, features) or (n, channels, height, width). A constant feature gets 1,
     so that dividing by it is harmless. Every row counts, members or not: the numbers describe
     the data set, and a model's owner would publish them.
     """

@@ -29,7 +29,8 @@ class TableOptions(Settings):
 def to_arrays(inputs: np.ndarray, labels: np.ndarray, standardize: bool, source: str) -> Arrays:
     """Arrays from clean inputs (n, features) or (n, channels, height, width) and any labels.
 
-    Tables of only 0 and 1 are binary and become uint8. Mean and deviation are over all rows.
+    Tables of only 0 and 1 are binary and become uint8. Mean and standard deviation are those of all
+    rows.
     """
     codes, names = encode_labels(labels)
     if inputs.ndim == 2 and ((inputs == 0) | (inputs == 1)).all():

@@ -31,9 +31,9 @@ EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 class ImageFolder(Dataset):
     """uint8 (n, 1 or 3, height, width), in sorted order of part, class and file name.
 
-    Class names are the folders' names, sorted. Transparency is dropped. Mean and deviation of
-    each channel are computed from all images. A record is called by its path below the root;
-    `split.group` is a regular expression whose first group, found in a file's name, says which
+    Class names are the folders' names, sorted. Transparency is dropped. Mean and standard
+    deviation of each channel are computed from all images. A record is called by its path below the
+    root. `split.group` is a regular expression: its first group, found in a file's name, says which
     images belong together.
     """
 
@@ -72,8 +72,8 @@ class ImageFolder(Dataset):
             if classes[part] != classes[first]
         ]
         if len(classes[first]) < 2:
-            found = ", ".join(classes[first]) or "none"
-            problems.append(f"dataset.path: {first} needs two class folders or more, has {found}")
+            present = ", ".join(classes[first]) or "none"
+            problems.append(f"dataset.path: {first} needs two class folders or more, has {present}")
         empty = [folder for part in parts for folder in _folders(part) if not _images(folder)]
         return problems + [f"dataset.path: no images in {folder}" for folder in empty]
 
@@ -104,11 +104,11 @@ class ImageFolder(Dataset):
         """(n,) int64; ValueError naming a file whose name has no group."""
         if self.group is None:
             return None
-        found = [re.search(self.group, file.name) for file in files]
-        for file, match in zip(files, found, strict=True):
+        matches = [re.search(self.group, file.name) for file in files]
+        for file, match in zip(files, matches, strict=True):
             if match is None or match[1] is None:
                 raise ValueError(f"split.group: '{self.group}' finds no group in {file}")
-        return encode_groups(np.array([match[1] for match in found if match]))
+        return encode_groups(np.array([match[1] for match in matches if match]))
 
     def _read(self, files: list[Path]) -> np.ndarray:
         """(n, channels, height, width) uint8; threads, since decoding releases the lock."""

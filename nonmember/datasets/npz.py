@@ -63,8 +63,8 @@ class Npz(Dataset):
             return [f"dataset.path: {path} is damaged or no .npz file ({error})"]
         missing = [f"'{key}'" for key in ("x", "y") if key not in headers]
         if missing:
-            found = ", ".join(sorted(headers)) or "nothing"
-            return [f"{path} has no array {' or '.join(missing)}, it holds {found}"]
+            held = ", ".join(sorted(headers)) or "nothing"
+            return [f"{path} has no array {' or '.join(missing)}, it holds {held}"]
         problems = _header_problems(headers["x"], headers["y"]) + self._token_problems(headers["x"])
         problems += self._name_problems(headers)
         if not problems:

@@ -9,9 +9,9 @@ How a shopper is drawn: every product has a base rate, a quarter on average. A s
 sub-styles (parents who camp, students who camp); each wants some products and spurns others,
 which moves their rates 80 % of the way to 1 or to 0. A shopper belongs to one sub-style, but a
 fifth of them have a taste of their own: they follow another sub-style, of any style, part of the
-way, from hardly to wholly. Each product is then bought by an own draw. Those shoppers are what
-nobody can foresee: a naive Bayes classifier is right about 90 % of the others, and a network that
-knows all its members has learned some of them by heart.
+way, from hardly to wholly. Each product is then bought or not by a draw of its own. Nobody can
+foresee those shoppers: a naive Bayes classifier is right about 90 % of the others, and a network
+that knows all its members has memorised some of them.
 
 With 5,000 members, an MLP 600-256-128-100 trained by SGD (learning rate 0.1, momentum 0.9,
 batch 128, weight decay 5e-4, 40 epochs) gets about 100 % on them, 80–81 % on others and a

@@ -53,11 +53,11 @@ class Defense:
         return self.options
 
     def check_kind(self, kind: Kind) -> list[str]:
-        """What is impossible about the options for such inputs: `key: problem` lines."""
+        """What is impossible about the options for inputs of this kind: `key: problem` lines."""
         return []
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
-        """What is impossible about this training on so many members: `key: problem` lines."""
+        """What is impossible about this training on `members` samples: `key: problem` lines."""
         return []
 
     def requires(self, task: Task) -> dict[str, Task]:

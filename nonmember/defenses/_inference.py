@@ -1,4 +1,4 @@
-"""What defenses with an inference set share: draws from it, forward passes, answers in bulk."""
+"""What defenses with a reference set share: draws from it, forward passes, answers in bulk."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def own_stream(run: Run, purpose: int) -> torch.Generator:
 
 
 def draw(run: Run, count: int) -> Tensor:
-    """(count,) random rows of the inference set, with replacement."""
+    """(count,) random rows of the reference set, with replacement."""
     rows = torch.randint(len(run.inference_labels), (count,), generator=own_stream(run, 1))
     return rows.to(run.device)
 
 
 def draw_like(run: Run, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of (batch,) labels a random row of the inference set with that label.
+    """For each of (batch,) labels a random row of the reference set with that label.
 
-    Returns (batch,) rows and (batch,) whether the inference set has that class at all.
+    Returns (batch,) rows and (batch,) whether the reference set has that class at all.
     """
     order = run.inference_labels.argsort(stable=True)
     counts = torch.bincount(run.inference_labels, minlength=run.classes)
@@ -58,7 +58,7 @@ def draw_like(run: Run, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def forward_inference(run: Run, rows: Tensor) -> Batch:
-    """Pass rows of the inference set through the model, augmented as the members are."""
+    """Pass rows of the reference set through the model, augmented as the members are."""
     raw = run.inference_inputs[rows]
     if run.options.augment == "crop_flip":
         raw = crop_flip(raw, own_stream(run, 1))

@@ -3,7 +3,7 @@
 Paper: Nasr, Shokri and Houmansadr, Machine Learning with Membership Privacy using Adversarial
 Regularization, CCS 2018, Algorithm 1. Changes the loss and adds an attacker net (their 1024-512-64
 on the prediction, 512-64 on the label, 256-64-1 jointly; Gaussian weights of 0.01), trained on
-members against the inference set, which is their reference set. `advreg_alpha = 0` is plain
+members against the reference set, as they too call it. `advreg_alpha = 0` is plain
 cross-entropy.
 
 `advreg_objective: paper` has the attacker h maximise mean log h(members) + mean log(1 − h(others))

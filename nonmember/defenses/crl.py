@@ -45,7 +45,7 @@ START = 0.1  # of log C: the level to try first, and the step to go up by
 
 
 def first_level(classes: int) -> float:
-    """The alpha_rce to try first with so many classes, nats."""
+    """The alpha_rce to try first with this number of classes, nats."""
     return round(START * math.log(classes), 2)
 
 

@@ -1,17 +1,17 @@
-"""DMP: answer from a student that has only seen the teacher's answers on other people's data.
+"""DMP: answer from a student that has only seen the teacher's answers on non-members.
 
 Paper: Shejwalkar and Houmansadr, Membership Privacy for Machine Learning Models Through Knowledge
 Transfer, AAAI 2021. Changes the phases: an undefended teacher (the fleet trains and stores it; it
-is the undefended model itself) answers the inference set, the samples with the lowest entropy of
-the answer are the reference set, and a fresh student minimises
+is the undefended model itself) answers the reference set, the samples with the lowest entropy of
+the answer are kept, and a fresh student minimises
 
     T² · KL(softmax(teacher / T) ‖ softmax(student / T)), batch mean
 
-on them. No member reaches the student. Their synthetic reference data from a GAN is not here.
+on these. No member reaches the student. Their synthetic reference data from a GAN is not here.
 
 Where the paper is silent: the student has the epochs, learning rate and augmentation of `train`;
 the teacher answers the plain sample once, without augmentation. The curve's accuracy is measured
-on the reference set. `dmp_share = 1` takes the whole inference set.
+on the samples kept. `dmp_share = 1` keeps the whole reference set.
 """
 
 from __future__ import annotations

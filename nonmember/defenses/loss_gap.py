@@ -4,8 +4,8 @@ Paper: Hu, Zhang and Wei, Privacy-aware Sparsity Tuning, Appendix B (the compari
 Changes the loss, `CE + gap_lambda · |mean CE of the batch − mean CE of as many non-members|`.
 `gap_lambda = 0` is plain cross-entropy.
 
-Where the paper is silent: the non-members are drawn from the inference set anew in every step and
-gradient flows through their loss too (it is what makes the inference set leak, Fig. 8); in batch
+Where the paper is silent: the non-members are drawn from the reference set anew in every step and
+gradient flows through their loss too (it is what makes the reference set leak, Fig. 8); in batch
 norm they are a batch of their own and leave the running statistics alone; the penalty starts after
 `gap_warmup` epochs. The second pass doubles the cost of a step: where its gradient was kept for a
 few steps, as PAST can keep its own, trainings became unstable.
@@ -79,9 +79,9 @@ class LossGap(Defense):
         ]
 
     def facts(self, run: Run) -> dict[str, float]:
-        """Mean loss (nats) and accuracy of members and inference set, in evaluation mode.
+        """Mean loss (nats) and accuracy of members and reference set, in evaluation mode.
 
-        An inference set that does better than the test set has leaked.
+        A reference set that does better than the test set has leaked.
         """
         sides = {
             "members": (run.inputs, run.labels),

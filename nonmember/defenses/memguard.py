@@ -2,7 +2,7 @@
 
 Paper: Jia et al., MemGuard: Defending against Black-Box Membership Inference Attacks via
 Adversarial Examples, CCS 2019, Algorithm 1. Changes the released predictor only: the training is
-plain. A surrogate attacker g = sigmoid(h) learns members against the inference set from sorted
+plain. A surrogate attacker g = sigmoid(h) learns members against the reference set from sorted
 probabilities; for each query gradient descent on the logits z + e minimises
 
     |h| + c2 · max(0, best other logit − own logit) + c3 · ‖softmax(z + e) − softmax(z)‖₁

@@ -1,19 +1,19 @@
-"""Mixup and MMD: train on mixed samples, and pull the members' predictions to other people's.
+"""Mixup and MMD: train on mixed samples, and pull members' predictions towards non-members'.
 
 Paper: Li, Li and Ribeiro, Membership Inference Attacks and Defenses in Classification Models,
 CODASPY 2021, https://arxiv.org/abs/2002.12062. Changes the data (mixup) and the loss,
 
     CE of the mixed samples + mmd_lambda · MMD²(softmax of the members, softmax of non-members)
 
-with a Gaussian kernel on unmixed samples; the non-members come from the inference set, drawn anew
+with a Gaussian kernel on unmixed samples; the non-members come from the reference set, drawn anew
 with the members' classes, and get no gradient. `mixup_alpha = mmd_lambda = 0` is plain training.
 
 As in the authors' code the penalty acts in epochs after one at whose end the accuracies of members
-and inference set differ by `mmd_min_gap`, never in the last epoch; the estimate is the biased one
+and reference set differ by `mmd_min_gap`, never in the last epoch; the estimate is the biased one
 and the kernel's width is 1. Their code alternates a pass of mixup with a pass of MMD alone; at
 learning rates such as 0.1 the latter makes the model constant, so we add the two in each step.
 `mmd_by_class: false` (their code) compares the two batches as a whole, `true` averages the MMD² of
-the classes. Members of a class that the inference set lacks take no part. The curve's accuracy is
+the classes. Members of a class that the reference set lacks take no part. The curve's accuracy is
 that of mixed samples against their first label.
 """
 
@@ -171,7 +171,7 @@ class MixupMMD(Defense):
         return mmd2(p, q, o.mmd_width)
 
     def _gap(self, run: Run) -> float:
-        """|accuracy of members − of the inference set|, in evaluation mode, without mixing."""
+        """|accuracy of members − of the reference set|, in evaluation mode, without mixing."""
         pairs = ((run.inputs, run.labels), (run.inference_inputs, run.inference_labels))
         hits = [(answers(run, run.model, x).argmax(dim=1) == y).double().mean() for x, y in pairs]
         return float((hits[0] - hits[1]).abs())

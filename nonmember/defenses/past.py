@@ -8,11 +8,11 @@ tuning never retrains it) is tuned for `past_epochs` with
     γ_i = |M| · |∂G/∂θ_i| / Σ_{j in M} |∂G/∂θ_j|
 
 where M are the parameters of θ_i's own layer and G = |mean loss of members − mean loss of the
-inference set|. `past_lambda = 0` tunes with cross-entropy alone; `past_alpha = 0` and
+reference set|. `past_lambda = 0` tunes with cross-entropy alone; `past_alpha = 0` and
 `past_weights: uniform` are plain l1 (`past_norm: 2`: the sum of squares).
 
 Where the paper is silent: G is estimated on the member batch of the step and as many draws from
-the inference set, both in training mode (batch norm's statistics stay the members'); γ is computed
+the reference set, both in training mode (batch norm's statistics stay the members'); γ is computed
 every `past_refresh` steps (1 nearly triples the cost of a step; the text speaks of one extra
 backward pass an epoch); a layer whose gradient is zero is not penalised; the penalty's gradient at
 θ = 0 is 0. The tuning loss is plain cross-entropy whatever the base. At γ^alpha ≫ 1 the penalty's
@@ -248,7 +248,7 @@ def shrink(theta: Tensor, amount: Tensor, norm: int) -> Tensor:
 
 
 def loss_gap(run: Run) -> float:
-    """|mean loss of the members − mean loss of the inference set|, in evaluation mode."""
+    """|mean loss of the members − mean loss of the reference set|, in evaluation mode."""
     members = F.cross_entropy(answers(run, run.model, run.inputs), run.labels)
     others = F.cross_entropy(answers(run, run.model, run.inference_inputs), run.inference_labels)
     return float((members - others).abs())

@@ -47,7 +47,7 @@ class Wanted:
 
 
 def membership(models: Sequence[Rows], ids: np.ndarray) -> np.ndarray:
-    """(models, samples) int8: 1 member, 0 non-member, 2 inference set, -1 neither."""
+    """(models, samples) int8: 1 member, 0 non-member, 2 reference set, -1 neither."""
     table = np.full((len(models), len(ids)), -1, np.int8)
     for row, rows in zip(table, models, strict=True):
         row[np.searchsorted(ids, rows.train)] = 1
@@ -76,13 +76,13 @@ def extract_signals(
     """Write the signals of all models into `folder`; model 0 is the target.
 
     Logits are taken of every sample that some model was trained or tested on (and the target's
-    inference set); all else only where that model has the sample as member or non-member.
+    reference set); all else only where that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
-    known = prepared.load(data)
+    loaded = prepared.load(data)
     with files.whole_folder(folder) as temporary:
-        ids = _describe(models, known, temporary, wanted, canaries)
-        _reserve(temporary, len(models), len(ids), known.classes, wanted)
+        ids = _describe(models, loaded, temporary, wanted, canaries)
+        _reserve(temporary, len(models), len(ids), loaded.classes, wanted)
         slots, locks = compute.slots(options), Store.default().folder.with_name("slots")
         calls = [
             (
@@ -147,25 +147,25 @@ def _extract_one(
     """In a worker: one model's row of every signal, a chunk of samples in hand at a time."""
     place = Path(folder)
     ids = np.load(place / "sample_ids.npy", allow_pickle=False)
-    known = np.load(place / "membership.npy", allow_pickle=False)[number]
-    known = np.isin(known, (0, 1))
+    evaluated = np.load(place / "membership.npy", allow_pickle=False)[number]
+    evaluated = np.isin(evaluated, (0, 1))
     labels = np.load(place / "labels.npy", allow_pickle=False)
     names = wanted.of_models()
     asked = wanted.asked()
     out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*names, *asked)}
     with compute.one_slot(slots, locks) as device, compute.one_thread():
         released = Released(model.task, model.weights, Path(data), device)
-        for part in _chunks(known):
+        for part in _chunks(evaluated):
             for name, value in released.look(ids[part], labels[part], names).items():
                 out[name][number, part] = value
             for name, query in asked.items():
                 out[name][number, part] = released.ask(query, ids[part], labels[part], wanted.seed)
-        for part in _chunks(~known):
+        for part in _chunks(~evaluated):
             out["logits"][number, part] = released.look(ids[part], labels[part], ("logits",))[
                 "logits"
             ]
         for name in set(out) - {"logits"}:
-            out[name][number, ~known] = np.nan
+            out[name][number, ~evaluated] = np.nan
     for array in out.values():
         array.flush()
 

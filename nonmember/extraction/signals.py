@@ -124,15 +124,15 @@ def _batch(
 ) -> dict[str, Tensor]:
     """The signals of one batch, on the CPU: one forward pass and at most one backward."""
     of_x, of_w = (any(name.startswith(kind) for name in names) for kind in ("grad_x", "grad_w"))
-    found: dict[str, Tensor] = {}
+    out: dict[str, Tensor] = {}
     with torch.set_grad_enabled(of_x or of_w), _recording(plan.ruled if of_w else ()) as uses:
         x.requires_grad_(of_x)
         if "feature_norm" in names:
             logits, feature = FeatureReader(model)(x)
-            found["feature_norm"] = feature.flatten(1).norm(dim=1)
+            out["feature_norm"] = feature.flatten(1).norm(dim=1)
         else:
             logits = model(x)
-    found["logits"] = logits
+    out["logits"] = logits
     if of_x or of_w:
         delta, scale = _loss_gradient(logits.detach(), labels)
         targets: list[Any] = [*([x] if of_x else []), *(use.edge for use in uses)]
@@ -140,13 +140,13 @@ def _batch(
             along = (logits * delta).sum()
         grads = list(torch.autograd.grad(along, targets)) if targets else []
         if of_x:
-            found |= _named("grad_x", _sums(grads.pop(0).flatten(1)), scale)
+            out |= _named("grad_x", _sums(grads.pop(0).flatten(1)), scale)
         if of_w:
             sums = _rest_norms(model, plan, x.detach(), delta)
             for call in _by_module(uses, grads):
                 sums = sums + _module_norms(*call, l1="grad_w_l1" in names)
-            found |= _named("grad_w", sums, scale)
-    return {name: found[name].detach().float().cpu() for name in names}
+            out |= _named("grad_w", sums, scale)
+    return {name: out[name].detach().float().cpu() for name in names}
 
 
 def _named(kind: str, sums: Tensor, scale: Tensor) -> dict[str, Tensor]:
@@ -304,8 +304,8 @@ def _rest_norms(model: nn.Module, plan: _Plan, x: Tensor, delta: Tensor) -> Tens
     floats = sum(weight.numel() for weight in weights.values())
     size = max(_PASS_BYTES // (2 * plan.sample_bytes + 12 * floats), 1)
     parts = zip(x.split(size), delta.split(size), strict=True)
-    found = (torch.func.vmap(gradient)(*part).values() for part in parts)
-    return torch.cat([_added(map(_sums, values)) for values in found], 1)
+    gradients = (torch.func.vmap(gradient)(*part).values() for part in parts)
+    return torch.cat([_added(map(_sums, values)) for values in gradients], 1)
 
 
 def _module_norms(

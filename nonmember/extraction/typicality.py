@@ -66,18 +66,18 @@ def outlines(known: Prepared, ids: np.ndarray, labels: np.ndarray) -> np.ndarray
 
 def count_tokens(ids: Tensor, width: int) -> np.ndarray:
     """(n, length) token ids -> (n, width) float32: how many are id, modulo `width`; 0 is none."""
-    found = ids.long()
-    place = torch.arange(len(found))[:, None] * width + found % width
-    counts = torch.bincount(place[found != 0], minlength=len(found) * width)
-    return counts.reshape(len(found), width).numpy().astype(np.float32)
+    tokens = ids.long()
+    place = torch.arange(len(tokens))[:, None] * width + tokens % width
+    counts = torch.bincount(place[tokens != 0], minlength=len(tokens) * width)
+    return counts.reshape(len(tokens), width).numpy().astype(np.float32)
 
 
 def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(samples, TYPICAL) float32. Means are pulled to the overall mean as by one more sample."""
+    """(samples, TYPICAL) float32. Class means count the overall mean as one more sample."""
     fold = np.random.default_rng(0).permutation(len(labels)) % _FOLDS
     sums, counts = _sums(inputs, fold * classes + labels, _FOLDS * classes)
     sums, counts = sums.reshape(_FOLDS, classes, -1), counts.reshape(_FOLDS, classes, 1)
-    found = np.empty((len(labels), TYPICAL), np.float32)
+    out = np.empty((len(labels), TYPICAL), np.float32)
     for left_out in range(_FOLDS):
         rest = np.arange(_FOLDS) != left_out
         total, count = sums[rest].sum(axis=0), counts[rest].sum(axis=0)
@@ -85,10 +85,10 @@ def _typical(inputs: Inputs, labels: np.ndarray, classes: int) -> np.ndarray:
         for piece in _pieces(np.flatnonzero(fold == left_out), _ROWS):
             far = euclidean_distances(inputs(piece).astype(np.float64), means, squared=True)
             own = labels[piece, None]
-            found[piece, 0] = np.take_along_axis(far, own, axis=1)[:, 0]
+            out[piece, 0] = np.take_along_axis(far, own, axis=1)[:, 0]
             np.put_along_axis(far, own, np.inf, axis=1)
-            found[piece, 1] = found[piece, 0] - far.min(axis=1)
-    return found
+            out[piece, 1] = out[piece, 0] - far.min(axis=1)
+    return out
 
 
 def _sums(inputs: Inputs, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

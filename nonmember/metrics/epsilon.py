@@ -71,14 +71,14 @@ def epsilon_lower_bound(
     )
     accused, inside = np.asarray(scores[name])[~chosen] >= threshold, member[~chosen]
     hits, alarms = (accused & inside).sum(), (accused & ~inside).sum()
-    found = _bounds(hits, alarms, _limits(inside, error), delta)[direction]
-    return Epsilon(max(float(found), 0.0), name, direction, threshold, confidence, delta)
+    bound = _bounds(hits, alarms, _limits(inside, error), delta)[direction]
+    return Epsilon(max(float(bound), 0.0), name, direction, threshold, confidence, delta)
 
 
 def _choose(
     scores: Mapping[str, np.ndarray], member: np.ndarray, delta: float, error: float
 ) -> tuple[str, Direction, float]:
-    """Attack, direction and threshold with the largest bound; of equal ones the first."""
+    """Attack, direction and threshold with the largest bound, the first of ties."""
     limits = _limits(member, error)
     best, chosen = -np.inf, None
     for name, values in scores.items():

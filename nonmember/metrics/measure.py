@@ -77,7 +77,7 @@ def _deployed_both(
 def mean_numbers(parts: Sequence[AttackNumbers]) -> AttackNumbers:
     """The mean over several splits; a number that one of them does not support is none.
 
-    Its limits are the mean of theirs, so rather too wide.
+    Its limits are the mean of theirs, so they are wider than need be.
     """
     names = [name for name in AttackNumbers.model_fields if name not in ("members", "non_members")]
     means = {name: _mean([getattr(part, name) for part in parts]) for name in names}
@@ -133,8 +133,8 @@ def worst_classes(rows: Sequence[ClassNumbers], count: int = 10) -> list[ClassNu
 
     Each interval is that of one class: the highest of many looks worse than it is.
     """
-    known = [row for row in rows if row.auc.value is not None]
-    return sorted(known, key=lambda row: (-(row.auc.value or 0.0), row.label))[:count]
+    supported = [row for row in rows if row.auc.value is not None]
+    return sorted(supported, key=lambda row: (-(row.auc.value or 0.0), row.label))[:count]
 
 
 def reliability(values: np.ndarray, member: np.ndarray) -> list[RiskBin]:

@@ -34,7 +34,7 @@ def paired_difference(
     Paired bootstrap, members and non-members apart, both thresholds chosen anew each time: a
     normal interval and p from the standard error over the resamples; where no resample differs
     from the others p is at least 1 / (resamples + 1). None if `fpr` of the non-members is fewer
-    than `min_false_positives`, as in `metrics.tpr_at_fpr`.
+    than `min_false_positives`, as in `rates.tpr_at_fpr`.
     """
     a, b = (tpr_at_fpr(s, member, fpr, min_false_positives).value for s in (scores_a, scores_b))
     if a is None or b is None:
@@ -47,8 +47,8 @@ def paired_difference(
             strict=True,
         )
     )  # (2, members), (2, non-members)
-    found = _resampled(inside, outside, fpr, np.random.default_rng(seed), resamples)
-    value, spread = a - b, float(np.std(found[0] - found[1], ddof=1))
+    resampled = _resampled(inside, outside, fpr, np.random.default_rng(seed), resamples)
+    value, spread = a - b, float(np.std(resampled[0] - resampled[1], ddof=1))
     error = float(np.hypot(spread, 1 / inside.shape[1]))  # one member may always fall otherwise
     if spread > 0:
         p_value = float(2 * stats.norm.sf(abs(value) / error))
@@ -62,12 +62,12 @@ def _resampled(
 ) -> np.ndarray:
     """(2, count): the TPR of both on samples drawn with replacement, the same for both."""
     members, others = inside.shape[1], outside.shape[1]
-    found = []
+    parts = []
     for rows in np.array_split(np.arange(count), -(-count * (members + others) // _BLOCK)):
         kept = rng.integers(members, size=(len(rows), members))
         drawn = rng.integers(others, size=(len(rows), others))
-        found.append(hits_at(inside[:, kept], outside[:, drawn], fpr) / members)
-    return np.concatenate(found, axis=1)
+        parts.append(hits_at(inside[:, kept], outside[:, drawn], fpr) / members)
+    return np.concatenate(parts, axis=1)
 
 
 def across_seeds(a: Sequence[float], b: Sequence[float]) -> Difference:

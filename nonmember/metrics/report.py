@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nonmember.metrics.intervals import Interval
 
 SCHEMA = 1
-Kind = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first
+AttackerName = Literal["adaptive", "non_adaptive", "partial"]  # who knows most comes first
 
 
 class Frozen(BaseModel):
@@ -87,7 +87,7 @@ class AttackNumbers(Ranking):
 
 
 class Attacker(Frozen):
-    """What one kind of attacker found, attack by attack; `canaries` where any were planted."""
+    """What one attacker found, attack by attack; `canaries` where any were planted."""
 
     attacks: dict[str, AttackNumbers]
     canaries: dict[str, Ranking] | None = None
@@ -100,8 +100,8 @@ class Attacker(Frozen):
     @property
     def highest_advantage(self) -> float | None:
         """The highest advantage of any attack, at one threshold or at one a class."""
-        found = (numbers.higher_advantage for numbers in self.attacks.values())
-        return max((value for value in found if value is not None), default=None)
+        values = (numbers.higher_advantage for numbers in self.attacks.values())
+        return max((value for value in values if value is not None), default=None)
 
 
 class Behaviour(Frozen):
@@ -176,7 +176,7 @@ class RiskBin(Frozen):
 class Place(NamedTuple):
     """Where in a report a number stands: whose attack."""
 
-    kind: Kind
+    attacker: AttackerName
     attack: str
 
 
@@ -194,7 +194,7 @@ class AuditReport(Frozen):
     defense: str
     model: Behaviour
     defense_facts: dict[str, float]
-    attackers: dict[Kind, Attacker]
+    attackers: dict[AttackerName, Attacker]
     reference_leak: Leak | None
     duplicates: int
     epsilon: EpsilonBound
@@ -227,51 +227,51 @@ class AuditReport(Frozen):
         return self.arm if self.arm == "undefended" else f"{self.arm} ({self.defense})"
 
     @property
-    def primary_kind(self) -> Kind:
+    def primary_name(self) -> AttackerName:
         """The attacker who knows most."""
-        return next(iter(self.kinds()))
+        return next(self.names())
 
     @property
     def primary(self) -> Attacker:
         """The numbers of the attacker who knows most: the headline."""
-        return self.attackers[self.primary_kind]
+        return self.attackers[self.primary_name]
 
-    def kinds(self) -> Iterator[Kind]:
-        """The kinds of attacker there are, who knows most first."""
-        order: tuple[Kind, ...] = ("adaptive", "non_adaptive", "partial")
-        return (kind for kind in order if kind in self.attackers)
+    def names(self) -> Iterator[AttackerName]:
+        """The attackers there are, who knows most first."""
+        order: tuple[AttackerName, ...] = get_args(AttackerName)
+        return (name for name in order if name in self.attackers)
 
     def places(self) -> Iterator[tuple[Place, AttackNumbers]]:
         """Every attack of every attacker."""
-        for kind in self.kinds():
-            for name, numbers in self.attackers[kind].attacks.items():
-                yield Place(kind, name), numbers
+        for attacker in self.names():
+            for attack, numbers in self.attackers[attacker].attacks.items():
+                yield Place(attacker, attack), numbers
 
     def highest(self, number: Callable[[AttackNumbers], Number]) -> tuple[Place, Number] | None:
         """The largest of one number over all attacks and attackers; None if none supports it.
 
-        An adaptive attacker may well do what a non-adaptive one does. Of ties the first.
+        An adaptive attacker may do what a non-adaptive one does, so all count. The first of ties.
         """
-        found = [(place, number(numbers)) for place, numbers in self.places()]
-        known = [(place, value) for place, value in found if value.value is not None]
-        return max(known, key=lambda pair: pair[1].value or 0.0, default=None)
+        numbered = [(place, number(numbers)) for place, numbers in self.places()]
+        supported = [(place, value) for place, value in numbered if value.value is not None]
+        return max(supported, key=lambda pair: pair[1].value or 0.0, default=None)
 
     @property
     def strongest(self) -> tuple[Place, Number]:
         """Whose attack has the highest AUC, and that AUC."""
-        found = self.highest(lambda numbers: numbers.auc)
-        if found is None:
+        highest = self.highest(lambda numbers: numbers.auc)
+        if highest is None:
             raise ValueError("the report holds no attack with an AUC")
-        return found
+        return highest
 
     @property
     def highest_advantage(self) -> float:
         """The highest advantage of any attack and attacker."""
-        found = [attacker.highest_advantage for attacker in self.attackers.values()]
-        known = [value for value in found if value is not None]
-        if not known:
+        values = [attacker.highest_advantage for attacker in self.attackers.values()]
+        supported = [value for value in values if value is not None]
+        if not supported:
             raise ValueError("the report holds no advantage")
-        return max(known)
+        return max(supported)
 
 
 def auc_of(numbers: Ranking) -> float:

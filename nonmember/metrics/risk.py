@@ -79,7 +79,7 @@ class Joint(NamedTuple):
     """The risk of each sample by all attacks together; all (n,).
 
     risk: P(member | the highest of the attacks' risks). highest: that highest risk, itself too
-    high for a probability. attack: whose it is, of equal ones the first attack's.
+    high for a probability. attack: whose it is, the first of ties.
     """
 
     risk: np.ndarray
@@ -103,14 +103,14 @@ def joint_risk(target: Mapping[str, Scored], shadows: Mapping[str, Scored], clas
     table = np.stack(list(each.values()))  # (attacks, n)
     highest, attack = table.max(axis=0), np.array(list(each))[table.argmax(axis=0)]
     labels = next(iter(target.values())).labels
-    known = np.max([_without_own_fold(shadow, classes) for shadow in shadows.values()], axis=0)
-    learnt = replace(next(iter(shadows.values())), scores=known)
+    of_shadows = np.max([_without_own_fold(shadow, classes) for shadow in shadows.values()], axis=0)
+    learnt = replace(next(iter(shadows.values())), scores=of_shadows)
     return Joint(risk_scores(highest, labels, learnt, classes), highest, attack)
 
 
 def _without_own_fold(shadow: Scored, classes: int) -> np.ndarray:
     """(n,) the risks of the shadows' samples by the other folds: no sample counts for itself."""
-    found, folds = np.empty(len(shadow.scores)), np.empty(len(shadow.scores), int)
+    risks, folds = np.empty(len(shadow.scores)), np.empty(len(shadow.scores), int)
     for kind in (shadow.member, ~shadow.member):
         folds[kind] = np.arange(kind.sum()) % _FOLDS
     for fold in range(_FOLDS):
@@ -119,8 +119,8 @@ def _without_own_fold(shadow: Scored, classes: int) -> np.ndarray:
             Scored(shadow.scores[rows], shadow.member[rows], shadow.labels[rows])
             for rows in (own, ~own)
         )
-        found[own] = risk_scores(asked.scores, asked.labels, rest, classes)
-    return found
+        risks[own] = risk_scores(asked.scores, asked.labels, rest, classes)
+    return risks
 
 
 class Exposed(NamedTuple):
@@ -214,11 +214,11 @@ def per_class(
     by_membership(scores, member)
     scores, member = np.asarray(scores), np.asarray(member, bool)
     rows_of = rows_by_class(np.asarray(labels), classes)
-    found = []
+    numbers = []
     for label, rows in enumerate(rows_of):
         inside = int(member[rows].sum())
         outside = len(rows) - inside
         enough = min(inside, outside) >= max(min_class_samples, 1)
         rate = auc(scores[rows], member[rows]) if enough else None
-        found.append(OneClass(label, rate, inside, outside))
-    return found
+        numbers.append(OneClass(label, rate, inside, outside))
+    return numbers

@@ -58,16 +58,16 @@ class ScoreSet:
 
 
 def write(path: str | Path, attackers: Mapping[str, ScoreSet]) -> None:
-    """Kind of attacker -> its scores, as one `.npz`."""
+    """Attacker -> its scores, as one `.npz`."""
     arrays: dict[str, np.ndarray] = {}
-    for kind, scores in attackers.items():
+    for attacker, scores in attackers.items():
         for name in _PARTS:
             part: Part | None = getattr(scores, name)
             if part is not None:
-                arrays |= {f"{kind}/{name}/{field}": getattr(part, field) for field in _TRUTH}
-                arrays |= {f"{kind}/{name}/score/{a}": s for a, s in part.scores.items()}
+                arrays |= {f"{attacker}/{name}/{field}": getattr(part, field) for field in _TRUTH}
+                arrays |= {f"{attacker}/{name}/score/{a}": s for a, s in part.scores.items()}
         if scores.joint is not None:
-            arrays |= {f"{kind}/joint/{f}": v for f, v in scores.joint._asdict().items()}
+            arrays |= {f"{attacker}/joint/{f}": v for f, v in scores.joint._asdict().items()}
     files.write_arrays(path, arrays)
 
 
@@ -81,11 +81,11 @@ def read(path: str | Path) -> dict[str, ScoreSet]:
 
 
 def _score_sets(arrays: Mapping[str, np.ndarray]) -> dict[str, ScoreSet]:
-    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    sets: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for key, array in arrays.items():
-        kind, part, field = key.split("/", 2)
-        found.setdefault(kind, {}).setdefault(part, {})[field] = array
-    return {kind: _score_set(parts) for kind, parts in found.items()}
+        attacker, part, field = key.split("/", 2)
+        sets.setdefault(attacker, {}).setdefault(part, {})[field] = array
+    return {attacker: _score_set(parts) for attacker, parts in sets.items()}
 
 
 _TRUTH = ("ids", "member", "labels")

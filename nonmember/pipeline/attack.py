@@ -12,7 +12,7 @@ from nonmember import audit, files, fingerprint
 from nonmember.compute import ComputeOptions
 from nonmember.evidence import Evidence
 from nonmember.metrics import measure, scores
-from nonmember.metrics.report import Attacker, AuditReport, ClassNumbers, EpsilonBound, Kind
+from nonmember.metrics.report import Attacker, AttackerName, AuditReport, ClassNumbers, EpsilonBound
 from nonmember.metrics.scores import ScoreSet
 from nonmember.metrics.stamp import Stamp
 from nonmember.params import read_compute
@@ -28,65 +28,70 @@ def attack(place: Path, arm: str) -> None:
     target = Evidence(place / f"data/signals/{arm}")
     attackers = _attackers(place, arm, target, config)
     primary = next(iter(attackers))
-    found = attackers[primary][0]
-    bounds = _bounds(found, config["seed"], trained["facts"].get("delta", DELTA))
+    primary_scores = attackers[primary][0]
+    bounds = _bounds(primary_scores, config["seed"], trained["facts"].get("delta", DELTA))
     report = AuditReport(
         stamp=make_stamp(place, arm, trained["fingerprint"], config["attacks"]),
         arm=arm,
         defense=files.read_json(place / f"data/config/{arm}.json")["defense"]["name"],
         model=audit.behaviour(target.target),
         defense_facts=trained["facts"],
-        attackers={kind: numbers for kind, (_, numbers) in attackers.items()},
+        attackers={name: numbers for name, (_, numbers) in attackers.items()},
         reference_leak=audit.reference_leak(target),
         duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
         epsilon=bounds["epsilon"],
         epsilon_canaries=bounds.get("epsilon_canaries"),
-        classes=_worst_classes(found, target.classes),
+        classes=_worst_classes(primary_scores, target.classes),
         reliability=[]
-        if found.joint is None
-        else measure.reliability(found.joint.risk, found.target.member),
+        if primary_scores.joint is None
+        else measure.reliability(primary_scores.joint.risk, primary_scores.target.member),
     )
-    kept: dict[str, ScoreSet] = {kind: scored for kind, (scored, _) in attackers.items()}
+    kept: dict[str, ScoreSet] = {name: scored for name, (scored, _) in attackers.items()}
     scores.write(place / f"data/scores/{arm}.npz", kept)
     report.write(place / f"metrics/{arm}/report.json")
 
 
 def _attackers(
     place: Path, arm: str, target: Evidence, config: dict[str, Any]
-) -> dict[Kind, tuple[ScoreSet, Attacker]]:
-    """Kind of attacker -> its scores and numbers, who knows most first."""
+) -> dict[AttackerName, tuple[ScoreSet, Attacker]]:
+    """Attacker -> its scores and numbers, who knows most first."""
     chosen, seed, pool = config["attacks"], config["seed"], workers(place)
     least = config["metrics"]["min_false_positives"]
     if config["knowledge"] == "partial":
         splits = config["partial_splits"]
-        found, numbers = audit.partial(target, chosen, seed, splits, least, pool)
-        canaries = audit.canary_numbers(found, least)
-        return {"partial": (found, Attacker(attacks=numbers, canaries=canaries))}
-    shadows: dict[Kind, Evidence] = {"adaptive": target}
+        score_set, numbers = audit.partial(target, chosen, seed, splits, least, pool)
+        canaries = audit.canary_numbers(score_set, least)
+        return {"partial": (score_set, Attacker(attacks=numbers, canaries=canaries))}
+    shadows: dict[AttackerName, Evidence] = {"adaptive": target}
     if arm == "defended":
         shadows["non_adaptive"] = Evidence(place / "data/signals/undefended")
-    made: dict[Kind, tuple[ScoreSet, Attacker]] = {}
-    for kind, own in shadows.items():
-        found = audit.with_joint_risk(audit.score(target, own, chosen, seed, pool), target.classes)
-        numbers = audit.numbers(found, target.classes, least)
-        made[kind] = found, Attacker(attacks=numbers, canaries=audit.canary_numbers(found, least))
+    made: dict[AttackerName, tuple[ScoreSet, Attacker]] = {}
+    for name, own in shadows.items():
+        score_set = audit.with_joint_risk(
+            audit.score(target, own, chosen, seed, pool), target.classes
+        )
+        numbers = audit.numbers(score_set, target.classes, least)
+        made[name] = (
+            score_set,
+            Attacker(attacks=numbers, canaries=audit.canary_numbers(score_set, least)),
+        )
     return made
 
 
-def _bounds(found: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
+def _bounds(own: ScoreSet, seed: int, delta: float) -> dict[str, EpsilonBound]:
     """The bound on epsilon and, where there are canaries, a second one from them."""
-    parts = {"epsilon": found.target}
-    if found.canaries is not None:
-        parts["epsilon_canaries"] = found.canaries
+    parts = {"epsilon": own.target}
+    if own.canaries is not None:
+        parts["epsilon_canaries"] = own.canaries
     return {
         name: measure.epsilon_bound(part.scores, part.member, delta, seed)
         for name, part in parts.items()
     }
 
 
-def _worst_classes(found: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
+def _worst_classes(own: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]:
     """Attack -> the classes whose members it finds most easily."""
-    part = found.target
+    part = own.target
     return {
         name: measure.worst_classes(
             measure.class_numbers(values, part.member, part.labels, classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ def origin_of(place: Path, settings: Mapping[str, Any]) -> Origin:
         non_members=split["test"] - split["canaries"] // 2,
         **settings,
     )
+
+
+def not_run(place: Path, made: Mapping[str, Any]) -> list[str]:
+    """Where data/config is not what params.yaml would make of it, a line a file.
+
+    made: file name -> content, as `config.make` returns it. A stamp holds neither the path of the
+    data nor a default that has changed since; and scores may be of another run than a report that
+    git brought back. FileNotFoundError if a file is missing.
+    """
+    return [
+        f"data/config/{name}.json is of other settings"
+        for name, content in json.loads(json.dumps(made)).items()
+        if _read(place / f"data/config/{name}.json") != content
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def load(place: Path, name: str) -> plots.Arm:
     config = files.read_json(place / "data/config/attacks.json")
     return plots.Arm(
         report=report,
-        scores=scores.read(place / f"data/scores/{name}.npz")[report.primary_kind],
+        scores=scores.read(place / f"data/scores/{name}.npz")[report.primary_name],
         view=Evidence(place / f"data/signals/{name}").target,
         curve=files.read_json(place / f"models/{name}/target.json")["curve"],
         class_names=files.read_json(place / "data/prepared/dataset.json")["class_names"],

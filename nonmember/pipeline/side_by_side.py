@@ -134,8 +134,9 @@ class Place:
         digest = hashlib.sha256(fingerprint.of_code([*steps, *parts]).encode())
         for path in sorted(self.folder.glob("data/config/*.json")):
             digest.update(path.read_bytes())
-        for path in sorted(self.folder.glob(f"models/{self.arm}/**/*.json")):
-            digest.update(files.read_json(path)["fingerprint"].encode())
+        for arm in dict.fromkeys(["undefended", self.arm]):  # whose shadows are asked too
+            for path in sorted(self.folder.glob(f"models/{arm}/**/*.json")):
+                digest.update(files.read_json(path)["fingerprint"].encode())
         return digest.hexdigest()
 
     def seconds(self) -> float | None:
@@ -146,19 +147,19 @@ class Place:
 def _times() -> dict[str, float]:
     """Fingerprint -> seconds of its training on this machine."""
     path = Store.default().folder.with_name("times.csv")
-    found = {}
+    times = {}
     for row in csv.reader(path.read_text().splitlines() if path.is_file() else []):
         with contextlib.suppress(ValueError):  # a line that a full disk cut short
             key, _, seconds = row
-            found[key] = float(seconds)
-    return found
+            times[key] = float(seconds)
+    return times
 
 
 def _seconds(task: Task, times: Mapping[str, float]) -> float | None:
     needed = build_defense(task).requires(task).values()
     parts = [times.get(of_training.of_task(task)), *(_seconds(other, times) for other in needed)]
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    there = [part for part in parts if part is not None]
+    return sum(there) if len(there) == len(parts) else None
 
 
 def settings(changes: Sequence[str]) -> dict[str, Any]:
@@ -236,7 +237,7 @@ def control(folder: Path, params: dict[str, Any]) -> Outcome:
 
 def defended(place: Place, beside: Place) -> Outcome:
     """The defended arm beside its control; a failure is its last line."""
-    for shared in ("data/prepared", "data/split", "data/signals/undefended"):
+    for shared in ("data/prepared", "data/split", "data/signals/undefended", "models/undefended"):
         place.share(shared, beside)
     try:
         config.write(place.folder)

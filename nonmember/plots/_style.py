@@ -114,13 +114,13 @@ def title(made: Figure, text: str) -> None:
 
 def bars(numbers: Sequence[Number]) -> tuple[list[float], list[list[float]]]:
     """Values that are there, and how far their intervals reach below and above."""
-    found = [(n.value, n.low, n.high) for n in numbers]
-    known = [
-        (v, lo, hi) for v, lo, hi in found if v is not None and lo is not None and hi is not None
+    ends = [(n.value, n.low, n.high) for n in numbers]
+    whole = [
+        (v, lo, hi) for v, lo, hi in ends if v is not None and lo is not None and hi is not None
     ]
     return (
-        [value for value, _, _ in known],
-        [[value - low for value, low, _ in known], [high - value for value, _, high in known]],
+        [value for value, _, _ in whole],
+        [[value - low for value, low, _ in whole], [high - value for value, _, high in whole]],
     )
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def risk(arms: Sequence[Arm]) -> Figure | None:
     """Histograms of the samples' privacy risk (Song and Mittal 2021, section 5)."""
     heading = "Privacy risk of members and of non-members"
-    known = [(arm, arm.scores.joint.risk) for arm in arms if arm.scores.joint is not None]
-    if not known:
+    with_risk = [(arm, arm.scores.joint.risk) for arm in arms if arm.scores.joint is not None]
+    if not with_risk:
         return None
-    made, panels = histograms([arm for arm, _ in known], [values for _, values in known])
-    for axes, (arm, values) in zip(panels, known, strict=True):
+    made, panels = histograms([arm for arm, _ in with_risk], [values for _, values in with_risk])
+    for axes, (arm, values) in zip(panels, with_risk, strict=True):
         handles, names = axes.get_legend_handles_labels()
         parts = [values[arm.member if name == "members" else ~arm.member] for name in names]
         sure = [

@@ -27,7 +27,7 @@ class Samples:
     inputs: (n, …) raw, as stored: uint8 or float32. labels: (n,) int64.
     ids: (n,) int64, rows of the prepared data.
     kind: what the inputs are.
-    std: the data set's deviations, one a channel or feature, or one for all.
+    std: the data set's standard deviations, one a channel or feature, or one for all.
     """
 
     inputs: Tensor

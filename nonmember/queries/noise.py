@@ -3,9 +3,9 @@
 What a level i of 1 … noise_levels means depends on the data:
   tables of zeros and ones: exactly i features of a copy, or i in 200 of wide tables (3·i of 600;
     Tang et al. flip up to 30 there), drawn without replacement, are flipped; at most all;
-  byte images: Gaussian noise of deviation i · noise_step · 255, rounded to bytes from 0 to 255;
-  all else: Gaussian noise of deviation i · noise_step · std, the data set's own deviation of the
-    channel or feature (1 if it is not standardised).
+  byte images: Gaussian noise of standard deviation i · noise_step · 255, rounded to bytes;
+  all else: Gaussian noise of standard deviation i · noise_step · std, with std that of the channel
+    or feature (1 if it is not standardised).
 The noise of a sample follows from (seed, id, level) alone, so that every model answers the same.
 
 Papers: share answered right: Choquette-Choo et al. 2021, section 4.3,
@@ -33,7 +33,7 @@ _WIDE = 200  # features, from which on more than one flips a level
 
 class Noise(Query):
     class Options(Settings):
-        noise_levels: int = Field(10, ge=1, description="levels of noise, 1 to so many")
+        noise_levels: int = Field(10, ge=1, description="how many levels of noise")
         noise_copies: int = Field(100, ge=1, description="noisy copies of a sample a level")
         noise_step: float = Field(
             0.01, gt=0, description="standard deviation of level 1, unless features are all 0 or 1"
@@ -42,7 +42,7 @@ class Noise(Query):
     options: Options
 
     def check(self, data: Outline) -> list[str]:
-        """Not where there is no such thing as a noisy copy."""
+        """The inputs must have noisy copies; token ids have none."""
         if data.kind.noise is not None:
             return []
         return [

@@ -37,13 +37,13 @@ class Rotations(Query):
 
     def check(self, data: Outline) -> list[str]:
         """Images only, and larger than the translation."""
-        found, side = image_problems("rotations", data), min(data.shape[1:], default=0)
-        if not found and self.options.augmentation_pixels >= side:
-            found = [
+        problems, side = image_problems("rotations", data), min(data.shape[1:], default=0)
+        if not problems and self.options.augmentation_pixels >= side:
+            problems = [
                 f"attacks.augmentation_pixels: must be less than {side}, the side of an image, "
                 f"found {self.options.augmentation_pixels}"
             ]
-        return found
+        return problems
 
     @property
     def width(self) -> int:

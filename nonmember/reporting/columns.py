@@ -36,9 +36,9 @@ class Column:
 
     def highest(self, report: AuditReport) -> Number:
         """The highest of an ATTACK column over all attacks and attackers, or why there is none."""
-        found = report.highest(self.of_attack)
-        if found is not None:
-            return found[1]
+        best = report.highest(self.of_attack)
+        if best is not None:
+            return best[1]
         _, first = next(report.places())
         return self.of_attack(first)
 

@@ -34,7 +34,7 @@ FIELDS = (
     *(column.key for column in MODEL),
     "train_loss_var",
     "attack",
-    "kind",
+    "attacker",
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
 )
 
@@ -84,12 +84,12 @@ def _cell(values: Sequence[float | None], column: Column) -> str:
 
 def gaps(ours: Sequence[AuditReport], theirs: Sequence[AuditReport]) -> dict[str, Any]:
     """Test accuracy and highest AUC minus the control's over the seeds: a paired t test."""
-    found = {}
+    tests = {}
     for key in ("test_acc", "worst_auc"):
         gap = across_seeds(*([headline(r)[key] for r in side] for side in (ours, theirs)))
         values = {**gap._asdict(), "p_lower": gap.p_lower}
-        found[key] = {name: float(f"{value:.6g}") for name, value in values.items()}
-    return found
+        tests[key] = {name: float(f"{value:.6g}") for name, value in values.items()}
+    return tests
 
 
 def point(name: str, family: str, reports: Sequence[AuditReport]) -> Point:
@@ -116,9 +116,9 @@ def records(name: str, seed: int, report: AuditReport) -> Iterator[dict[str, Any
     """One line an attack of the file with every interval; empty where a number is missing."""
     model = {column.key: column.of_model(report.model).value for column in MODEL}
     model["train_loss_var"] = report.model.train_loss_var
-    for (kind, attack), numbers in report.places():
+    for (attacker, attack), numbers in report.places():
         line: dict[str, Any] = {"defense": name, "seed": seed, **model}
-        line |= {"attack": attack, "kind": kind}
+        line |= {"attack": attack, "attacker": attacker}
         for key in NUMBERS:
             number: Number = getattr(numbers, key)
             ends = {"": number.value, "_low": number.low, "_high": number.high}

@@ -20,7 +20,7 @@ def headline(report: AuditReport) -> dict[str, Any]:
         **{column.key: column.of_model(report.model).value for column in MODEL},
         **highest,
         "worst_auc_attack": place.attack,
-        "worst_auc_kind": place.kind,
+        "worst_auc_attacker": place.attacker,
         "worst_advantage": report.highest_advantage,
         "p1": round(p1_of(report), 6),
         "members": report.model.members,

@@ -18,19 +18,19 @@ def write_records(place: Path, report: AuditReport, folder: Path) -> int:
 
     By the primary attacker. Scores of different attacks are on scales of their own.
     """
-    found = scores.read(place / f"data/scores/{report.arm}.npz")[report.primary_kind]
+    scored = scores.read(place / f"data/scores/{report.arm}.npz")[report.primary_name]
     data = prepared.load(place / "data/prepared")
-    names = data.record_ids(found.target.ids)
+    names = data.record_ids(scored.target.ids)
     classes = files.read_json(place / "data/prepared/dataset.json")["class_names"]
-    files.write_bytes(folder / "records.csv", _table(found, names, classes).encode())
-    rows = [] if found.joint is None else _exposed(found, names)
-    exposed = {"stamp": report.stamp.line(), "attacker": report.primary_kind, "records": rows}
+    files.write_bytes(folder / "records.csv", _table(scored, names, classes).encode())
+    rows = [] if scored.joint is None else _exposed(scored, names)
+    exposed = {"stamp": report.stamp.line(), "attacker": report.primary_name, "records": rows}
     files.write_json(folder / "exposed.json", exposed)
     return len(names)
 
 
-def _table(found: ScoreSet, names: list[str], classes: list[str]) -> str:
-    part, joint = found.target, found.joint
+def _table(scored: ScoreSet, names: list[str], classes: list[str]) -> str:
+    part, joint = scored.target, scored.joint
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     risks = [] if joint is None else ["risk", "risk_by"]
@@ -50,8 +50,8 @@ def _table(found: ScoreSet, names: list[str], classes: list[str]) -> str:
     return text.getvalue()
 
 
-def _exposed(found: ScoreSet, names: list[str]) -> list[dict[str, object]]:
-    part, joint = found.target, found.joint
+def _exposed(scored: ScoreSet, names: list[str]) -> list[dict[str, object]]:
+    part, joint = scored.target, scored.joint
     assert joint is not None
     own = dict(zip(part.ids.tolist(), names, strict=True))
     exposed = risk.most_exposed(part.ids, part.labels, part.member, joint)

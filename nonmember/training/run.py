@@ -82,7 +82,7 @@ class Run:
         return self.prepare(raw), self.labels[rows]
 
     def take_inference(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised inputs and labels of some rows of the inference set."""
+        """Normalised inputs and labels of some rows of the reference set."""
         raw = pick(self.inference_inputs, rows)
         return self.prepare(raw), self.inference_labels[rows]
 

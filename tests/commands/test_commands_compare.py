@@ -25,7 +25,7 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
     compare.main(["dropout", "relaxloss", "advreg"], ["split.scheme=crl"], 1, "out")
     rows = table(place)
     assert list(rows) == ["none", "dropout", "relaxloss", "advreg"]
-    assert "inference set" in rows["advreg"]["train"]
+    assert "reference set" in rows["advreg"]["train"]
     for name in ("none", "dropout", "relaxloss"):
         train, test, gap = (float(rows[name][key]) for key in ("train", "test", "gap"))
         assert train - test == pytest.approx(gap, abs=0.11)
@@ -34,7 +34,7 @@ def test_one_row_a_defense_beside_the_control(place: Path) -> None:
     assert rows["none"]["adv. non-adaptive"] == "–"  # nobody is less adaptive than the control's
     with (place / "out.csv").open() as file:
         records = list(csv.DictReader(file))
-    assert {(r["defense"], r["kind"]) for r in records} == {
+    assert {(r["defense"], r["attacker"]) for r in records} == {
         ("none", "adaptive"), ("dropout", "adaptive"), ("dropout", "non_adaptive"),
         ("relaxloss", "adaptive"), ("relaxloss", "non_adaptive"),
     }  # fmt: skip

@@ -82,6 +82,18 @@ def test_sha256_covers_all_that_a_training_sees(tmp_path: Path, change: str) -> 
     assert prepared.load(tmp_path / "a").sha256 != prepared.load(tmp_path / "b").sha256
 
 
+def test_sha256_covers_who_belongs_together(tmp_path: Path) -> None:
+    """As many groups of other records are other splits, so other numbers."""
+    plain = images()
+    groups = np.arange(len(plain.labels)) // 2
+    for name, own in (("a", groups), ("b", groups[::-1] % (groups.max() + 1))):
+        other = images()
+        object.__setattr__(other, "groups", own)
+        prepared.save(other, "toy", tmp_path / name)
+    prepared.save(plain, "toy", tmp_path / "none")
+    assert len({prepared.load(tmp_path / name).sha256 for name in ("a", "b", "none")}) == 3
+
+
 def test_sha256_ignores_the_names(tmp_path: Path) -> None:
     """The same numbers by another name train the same model."""
     for name in ("a", "b"):

@@ -188,7 +188,7 @@ def test_too_little_data(scheme: str, sets: int) -> None:
 
 
 def test_inference_share_is_for_crl_only() -> None:
-    with pytest.raises(ValidationError, match="must be 0 with scheme past, which has an inference"):
+    with pytest.raises(ValidationError, match="must be 0 with scheme past, which has a reference"):
         SplitOptions(inference_share=0.1)
     assert not SplitOptions(scheme="crl").has_inference
     assert SplitOptions(scheme="crl", inference_share=0.1).has_inference

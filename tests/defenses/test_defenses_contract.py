@@ -202,7 +202,7 @@ def test_trains_without_an_inference_set_unless_it_says_it_needs_one(
     task = tiny.task(table, settings(name), split={"scheme": "crl"})
     assert len(task.inference_rows) == 0
     if defenses.get(name).needs_inference:
-        pytest.skip("needs an inference set, and says so")
+        pytest.skip("needs a reference set, and says so")
     assert_finite(train_with_required(task, table))
 
 

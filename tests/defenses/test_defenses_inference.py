@@ -1,4 +1,4 @@
-"""What defenses with an inference set share: how its samples pass through the model in training."""
+"""What defenses with a reference set share: how its samples pass through the model in training."""
 
 from __future__ import annotations
 

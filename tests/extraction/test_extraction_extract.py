@@ -98,7 +98,7 @@ def test_canaries_have_their_wrong_label_and_are_evaluated_apart(lab: Lab) -> No
 
 
 def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
-    """An inference set may leak; what is public must have met no training of the target."""
+    """A reference set may leak; what is public must have met no training of the target."""
     evidence, rows = Evidence(lab.extract(backend="sequential", workers=1)), lab.rows[0]
     leak = evidence.inference
     assert leak is not None

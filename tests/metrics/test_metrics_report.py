@@ -154,8 +154,8 @@ def test_who_knows_most_comes_first_however_they_were_found() -> None:
     turned = dict(reversed(attackers.items()))
     found = reports.report(attackers=turned)
     assert list(found.attackers) == ["non_adaptive", "adaptive"]
-    assert list(found.kinds()) == ["adaptive", "non_adaptive"]
-    assert found.primary_kind == "adaptive"
+    assert list(found.names()) == ["adaptive", "non_adaptive"]
+    assert found.primary_name == "adaptive"
     assert found.primary == attackers["adaptive"]
     places = [place for place, _ in found.places()]
     assert places == [
@@ -166,19 +166,20 @@ def test_who_knows_most_comes_first_however_they_were_found() -> None:
 
 def test_partial_knowledge_alone_is_primary() -> None:
     alone = {"partial": Attacker(attacks={"loss": reports.numbers()})}
-    assert reports.report(attackers=alone).primary_kind == "partial"
+    assert reports.report(attackers=alone).primary_name == "partial"
 
 
 def of_aucs(**values: tuple[float, ...]) -> AuditReport:
-    """Kind of attacker -> the AUCs of its attacks a, b, …"""
+    """Attacker -> the AUCs of its attacks a, b, …"""
     return reports.report(
         attackers={
-            kind: Attacker(
+            name: Attacker(
                 attacks={
-                    name: reports.numbers(auc=auc) for name, auc in zip("abc", aucs, strict=False)
+                    attack: reports.numbers(auc=auc)
+                    for attack, auc in zip("abc", aucs, strict=False)
                 }
             )
-            for kind, aucs in values.items()
+            for name, aucs in values.items()
         }
     )
 

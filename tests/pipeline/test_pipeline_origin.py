@@ -12,7 +12,7 @@ from nonmember import files
 from nonmember.data import prepared, splits
 from nonmember.data.canaries import Canaries
 from nonmember.metrics.stamp import Origin
-from nonmember.pipeline.origin import read_origin
+from nonmember.pipeline.origin import not_run, read_origin
 from nonmember.pipeline.split import split
 
 SETTINGS = {"dataset.name": "tiny", "train.lr": 0.3}
@@ -75,3 +75,17 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
     (run(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"{name} is missing: .*run `dvc repro`"):
         read_origin(tmp_path, "defended")
+
+
+def test_the_path_of_the_data_and_a_changed_default_are_other_settings(tmp_path: Path) -> None:
+    """Neither is in a stamp. Keys that are numbers are text in JSON."""
+    run_of = {"dataset": {"name": "csv", "path": "a.csv"}, "attacks": {"lr": {0: 0.1}, "epochs": 3}}
+    for name, content in run_of.items():
+        files.write_json(tmp_path / f"data/config/{name}.json", content)
+    assert not_run(tmp_path, run_of) == []
+    other = {**run_of, "dataset": {"name": "csv", "path": "b.csv"}}
+    assert not_run(tmp_path, other) == ["data/config/dataset.json is of other settings"]
+    other = {**run_of, "attacks": {"lr": {0: 0.1}, "epochs": 4}}
+    assert not_run(tmp_path, other) == ["data/config/attacks.json is of other settings"]
+    with pytest.raises(FileNotFoundError, match=r"shadows\.json is missing: nothing was run here"):
+        not_run(tmp_path, {**run_of, "shadows": {}})

@@ -35,7 +35,7 @@ def with_canaries(arm: Arm) -> Arm:
 
 
 def with_planted(arm: Arm, planted: dict[str, Ranking]) -> Arm:
-    kind, primary = arm.report.primary_kind, arm.report.primary
+    kind, primary = arm.report.primary_name, arm.report.primary
     found = Attacker(attacks=primary.attacks, canaries=planted)
     return restated(arm, attackers={**arm.report.attackers, kind: found})
 
@@ -124,7 +124,7 @@ def test_canaries_without_a_supported_rate_are_said(arms: list[Arm]) -> None:
     bare = runs.attack_numbers(0.7, **low)
     planted = Ranking(**{key: getattr(bare, key) for key in Ranking.model_fields})
     found = Attacker(attacks={"loss": bare}, canaries={"loss": planted})
-    arm = restated(arms[0], attackers={arms[0].report.primary_kind: found})
+    arm = restated(arms[0], attackers={arms[0].report.primary_name: found})
     assert height(plots.draw("canaries", [arm])) < LOW
     assert height(plots.draw("canaries", [with_canaries(arms[0])])) > LOW
 

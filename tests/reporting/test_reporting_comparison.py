@@ -48,14 +48,14 @@ def test_a_row_of_several_seeds_is_their_mean() -> None:
 
 
 def test_a_row_that_failed_says_why_and_is_as_wide() -> None:
-    found = cells(*failed("advreg", "needs an inference set"))
-    assert list(found.values())[:2] == ["advreg", "needs an inference set"]
+    found = cells(*failed("advreg", "needs a reference set"))
+    assert list(found.values())[:2] == ["advreg", "needs a reference set"]
     assert set(list(found.values())[2:]) == {""}
 
 
 def test_the_csv_has_a_line_an_attack_with_every_interval() -> None:
     lines = list(records("crl", 7, runs.report("defended")))
-    assert [(line["kind"], line["attack"]) for line in lines] == [
+    assert [(line["attacker"], line["attack"]) for line in lines] == [
         ("adaptive", "loss"), ("adaptive", "nn"),
         ("non_adaptive", "loss"), ("non_adaptive", "nn"),
     ]  # fmt: skip

@@ -19,7 +19,7 @@ def test_the_highest_auc_is_that_of_any_attacker() -> None:
     values = headline(report)
     assert report.strongest[0] == ("non_adaptive", "lira")
     assert (values["worst_auc"], values["worst_auc_attack"]) == (0.7, "lira")
-    assert values["worst_auc_kind"] == "non_adaptive"
+    assert values["worst_auc_attacker"] == "non_adaptive"
     assert values["worst_advantage"] == pytest.approx(0.3)
     assert values["p1"] == pytest.approx(2 * 0.8 * 0.7 / 1.5, abs=1e-6)
 
@@ -27,7 +27,7 @@ def test_the_highest_auc_is_that_of_any_attacker() -> None:
 def test_an_adaptive_attacker_wins_a_tie() -> None:
     same = {"loss": attack_numbers(0.6)}
     report = runs.report("defended", attackers=attackers(non_adaptive=same, adaptive=same))
-    assert headline(report)["worst_auc_kind"] == "adaptive"
+    assert headline(report)["worst_auc_attacker"] == "adaptive"
 
 
 def test_p1_takes_no_profit_from_an_advantage_below_zero() -> None:
