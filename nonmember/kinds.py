@@ -6,6 +6,7 @@
 | `table`  | (features,), real numbers or bytes             | a clinical table    |
 | `tokens` | (length,) ids of a vocabulary, padded with 0   | reviews as word ids |
 
+A new kind is a line in KINDS and a data source that states it.
 A kind cannot be told from an array: a table of whole numbers and a table of token ids look alike.
 """
 
@@ -26,6 +27,7 @@ class Kind:
         images can be cropped, flipped, shifted and rotated.
     numeric: inputs can be normalised, mixed, drawn at random and differentiated; ids cannot.
     noise: how a noisy copy is made; None where there is none.
+    network: the architecture to begin with.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Kind:
     is_image: bool
     numeric: bool
     noise: Literal["flip", "gaussian"] | None
+    network: str
 
     def divisor(self, array: Any) -> float:
         """What raw inputs, an array or tensor, are divided by first: 255 for bytes of images."""
@@ -44,11 +47,17 @@ class Kind:
         return () if self.numeric else ("grad_x_l1", "grad_x_l2")
 
 
-IMAGE = Kind("image", "images", is_image=True, numeric=True, noise="gaussian")
-BINARY = Kind("binary", "tables of zeros and ones", is_image=False, numeric=True, noise="flip")
-TABLE = Kind("table", "tables", is_image=False, numeric=True, noise="gaussian")
-TOKENS = Kind("tokens", "token ids", is_image=False, numeric=False, noise=None)
-KINDS = {kind.name: kind for kind in (IMAGE, BINARY, TABLE, TOKENS)}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("image", "images", True, True, "gaussian", "resnet20"),
+        Kind("binary", "tables of zeros and ones", False, True, "flip", "mlp"),
+        Kind("table", "tables", False, True, "gaussian", "mlp"),
+        Kind("tokens", "token ids", False, False, None, "embedding_bag"),
+    )
+}
+IMAGE, BINARY, TABLE, TOKENS = (KINDS[name] for name in ("image", "binary", "table", "tokens"))
+NUMERIC = tuple(kind for kind in KINDS.values() if kind.numeric)
 
 
 class Outline(NamedTuple):

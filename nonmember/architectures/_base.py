@@ -6,10 +6,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from nonmember.kinds import BINARY, IMAGE, TABLE, TOKENS, Kind, Outline
+from nonmember.kinds import NUMERIC, Kind, Outline
 from nonmember.settings import Settings
-
-SUGGESTED = {IMAGE: "resnet20", BINARY: "mlp", TABLE: "mlp", TOKENS: "embedding_bag"}
 
 
 class Architecture:
@@ -21,7 +19,7 @@ class Architecture:
     """
 
     Options: ClassVar[type[Settings]] = Settings
-    kinds: ClassVar[tuple[Kind, ...]] = (IMAGE, BINARY, TABLE)
+    kinds: ClassVar[tuple[Kind, ...]] = NUMERIC
     options: Settings
 
     def __init__(self, options: Settings | None = None, **values: Any) -> None:
@@ -34,7 +32,7 @@ class Architecture:
             wanted = " or ".join(kind.word for kind in self.kinds)
             raise ValueError(
                 f"model.name: {name} needs {wanted}, the data are {data.kind.word}; use "
-                f"{SUGGESTED[data.kind]}"
+                f"{data.kind.network}"
             )
 
     def build(self, data: Outline) -> nn.Module:
