@@ -58,6 +58,10 @@ class Stamp(Origin):
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return f"{super().line()} · {versions} · model {self.model[:8]}, code {self.code[:8]}"
 
+    def key(self) -> str:
+        """Data, model and code by the first digits of their hashes: as narrow as DVC's tables."""
+        return f"{self.sha256[:8]} {self.model[:8]} {self.code[:8]}"
+
     def short(self) -> str:
         """For the corner of a picture of both arms."""
         version = self.versions.get("nonmember", "")

@@ -25,7 +25,7 @@ def headline(report: AuditReport) -> dict[str, Any]:
         "p1": round(p1_of(report), 6),
         "members": report.model.members,
         "non_members": report.model.non_members,
-        "stamp": report.stamp.line(),
+        "stamp": report.stamp.key(),
     }
 
 

@@ -81,3 +81,8 @@ def test_a_stamp_is_frozen_and_knows_its_fields() -> None:
         reports.stamp().seed = 3  # type: ignore[misc]
     with pytest.raises(ValidationError, match="clock"):
         reports.stamp(clock="now")
+
+
+def test_the_key_is_of_data_model_and_code() -> None:
+    stamp = reports.stamp()
+    assert stamp.key().split() == [stamp.sha256[:8], stamp.model[:8], stamp.code[:8]]

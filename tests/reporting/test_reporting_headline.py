@@ -43,6 +43,6 @@ def test_it_is_flat_and_says_what_it_is_of() -> None:
     report = runs.report("undefended")
     values = headline(report)
     assert all(isinstance(value, (int, float, str)) for value in values.values())
-    assert values["stamp"] == report.stamp.line()
+    assert values["stamp"] == report.stamp.key()
     assert (values["test_acc"], values["test_brier"], values["test_ece"]) == (0.8, 0.271, 0.042)
     assert (values["members"], values["non_members"]) == (500, 400)
