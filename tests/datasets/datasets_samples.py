@@ -6,13 +6,14 @@ import hashlib
 import pickle
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
-Source = tuple[Path, dict[str, object]]
+Source = tuple[Path, dict[str, Any]]
 
 
 def save_image(
@@ -38,7 +39,7 @@ def npz(file: Path, **arrays: np.ndarray) -> Path:
         "x": np.random.default_rng(0).normal(3, 2, (20, 5)),
         "y": np.arange(20) % 3,
     } | arrays
-    np.savez(file, **values)  # type: ignore[arg-type]
+    np.savez(file, **values)
     return file
 
 

@@ -13,7 +13,7 @@ from nonmember.datasets import csv as module
 from nonmember.datasets.csv import Csv
 
 
-def fails(path: Path, match: str, found_by_check: bool, **options: object) -> None:
+def fails(path: Path, match: str, found_by_check: bool, **options: Any) -> None:
     dataset = Csv(**options)
     problems = dataset.check(path)
     assert bool(problems) == found_by_check
@@ -207,7 +207,7 @@ def test_one_column_may_be_id_and_group(tmp_path: Path) -> None:
     ],
 )
 def test_columns_that_cannot_be_id_or_group(
-    tmp_path: Path, options: dict[str, str], problem: str
+    tmp_path: Path, options: dict[str, Any], problem: str
 ) -> None:
     [found] = Csv(**options).check(csv(tmp_path / "own.csv", NAMED))
     assert problem in found

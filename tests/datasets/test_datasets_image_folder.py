@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from nonmember.datasets.image_folder import ImageFolder
 
 
-def fails(path: Path, match: str, found_by_check: bool = True, **options: object) -> None:
+def fails(path: Path, match: str, found_by_check: bool = True, **options: Any) -> None:
     dataset = ImageFolder(**options)
     assert bool(dataset.check(path)) == found_by_check
     with pytest.raises(ValueError, match=match):

@@ -13,7 +13,7 @@ def test_blocks_equal_one_pass(
     shape: tuple[int, ...], dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_moments, "BLOCK", 50)
-    inputs = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    inputs: np.ndarray = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
     mean, std = moments(inputs, 1 / 255)
     axes = tuple(i for i in range(len(shape)) if i != 1)
     whole = inputs.astype(np.float64) / 255

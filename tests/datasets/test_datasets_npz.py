@@ -122,7 +122,7 @@ def test_image_values_out_of_range(tmp_path: Path) -> None:
         ({"y": np.ones(20) * 1j}, "labels must be whole numbers or text, not complex128"),
     ],
 )
-def test_bad_arrays(tmp_path: Path, arrays: dict[str, np.ndarray], match: str) -> None:
+def test_bad_arrays(tmp_path: Path, arrays: dict[str, Any], match: str) -> None:
     fails(tmp_path, match, **arrays)
 
 
@@ -192,7 +192,7 @@ def read(tmp_path: Path, x: np.ndarray, **options: Any) -> Arrays:
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
 def test_token_ids_are_tokens_because_the_settings_say_so(tmp_path: Path, dtype: type) -> None:
     """The same file without them is a table: no array tells which it is."""
-    ids = IDS.astype(dtype)
+    ids: np.ndarray = IDS.astype(dtype)
     data = read(tmp_path, ids, tokens=True)
     assert (data.kind, data.vocabulary) == (TOKENS, int(ids.max()) + 1)
     assert data.inputs.dtype == np.int32

@@ -20,7 +20,8 @@ from nonmember.extraction.extract import Model, Wanted, extract_signals
 from nonmember.extraction.released import Released
 from nonmember.extraction.typicality import COMPONENTS
 from nonmember.kinds import BINARY, TABLE, Kind
-from nonmember.queries import queries
+from nonmember.queries import Samples, queries
+from nonmember.queries._base import Answer
 from nonmember.signal_files import TYPICAL
 from nonmember.task import Task
 from nonmember.training.store import Store
@@ -104,7 +105,7 @@ def test_inference_set_and_public_samples_are_told_apart(lab: Lab) -> None:
     assert leak is not None
     assert set(leak.ids[leak.member]) == set(rows.inference)
     assert set(leak.ids[~sure(leak.member)]) == set(rows.test)
-    public = evidence.target.public
+    public = sure(evidence.target.public)
     known = np.concatenate([rows.train, rows.test, rows.inference])
     assert len(public) > 0
     assert not np.isin(public.ids, known).any()
@@ -136,7 +137,9 @@ def test_workers_and_the_samples_in_hand_change_no_byte_of_a_query(
 
 
 @pytest.mark.parametrize("kind", [BINARY, TABLE])
-def test_a_query_is_told_the_kind_that_the_data_state(tmp_path: Path, kind: Kind) -> None:
+def test_a_query_is_told_the_kind_that_the_data_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
     """Whatever the samples in hand look like."""
     arrays = dataclasses.replace(tiny.arrays((2,)), kind=kind)
     prepared.save(arrays, "tiny", tmp_path / "data")
@@ -145,8 +148,13 @@ def test_a_query_is_told_the_kind_that_the_data_state(tmp_path: Path, kind: Kind
     store = Store(tmp_path / "models")
     store.put("0", task, train_with_required(task, data))
     model = Released(task, store.weights_path("0"), data.folder, "cpu")
-    seen = []
+    seen: list[Samples] = []
     query = queries.get("noise")(noise_levels=1, noise_copies=1)
-    query.measure = lambda answer, samples, seed: seen.append(samples) or np.zeros((1, 2))
+
+    def measure(answer: Answer, samples: Samples, seed: int) -> np.ndarray:
+        seen.append(samples)
+        return np.zeros((1, 2))
+
+    monkeypatch.setattr(query, "measure", measure)
     model.ask(query, np.array([0]), data.labels[:1], 0)
     assert [samples.kind for samples in seen] == [kind]

@@ -321,7 +321,8 @@ def text_model(**embedding: Any) -> tuple[nn.Module, Tensor, Tensor]:
     model = architectures.get("embedding_bag")(embedding=5, widths=[6]).build(
         Outline(9, CLASSES, (8,), TOKENS, vocabulary=7)
     )
-    model[0].embedding = nn.Embedding(7, 5, **embedding)
+    inner = model.get_submodule("0")
+    inner.embedding = nn.Embedding(7, 5, **embedding)
     ids = torch.randint(7, (12, 8), dtype=torch.int32)
     ids[1] = ids[0].flip(0)
     ids[2, 1:] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tiny
@@ -13,7 +15,7 @@ from nonmember.kinds import IMAGE
 from nonmember.queries import Samples, queries
 
 
-def asked(samples: Samples, **options: float) -> list[np.ndarray]:
+def asked(samples: Samples, **options: Any) -> list[np.ndarray]:
     """The queries of the first sample, in order."""
     seen = []
 

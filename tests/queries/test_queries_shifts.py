@@ -40,7 +40,7 @@ def test_equals_a_loop_over_162_crops(form: str) -> None:
 def test_asks_what_the_training_draws() -> None:
     """Every crop that crop_flip makes of an image is among the queries, and the other way round."""
     image = torch.arange(1, 37, dtype=torch.uint8).reshape(1, 1, 6, 6)
-    asked = set()
+    asked: set[bytes] = set()
 
     def answer(raw: torch.Tensor) -> np.ndarray:
         asked.update(bytes(one.contiguous().numpy()) for one in raw)
