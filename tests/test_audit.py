@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 from typed import sure
 
-from nonmember import audit
+from nonmember import audit, compute
 from nonmember.attacks import attacks
 from nonmember.compute import ComputeOptions
-from nonmember.evidence import Evidence, View
-from nonmember.metrics import calibration, rates
+from nonmember.evidence import Evidence
+from nonmember.metrics import calibration, measure, rates, risk
+from nonmember.metrics.report import Number
 from nonmember.metrics.scores import ScoreSet
 from nonmember.pipeline import attack
+from nonmember.views import View
 
 N, CLASSES = 300, 4
 
@@ -55,10 +57,10 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attack that has memorised who was a member, model by model."""
     cls = attacks.get("nn")
 
-    def fit(self, known: Any, seed: int = 0) -> None:
+    def fit(self: Any, known: Any, seed: int = 0) -> None:
         self.known = {view.logits.tobytes(): view.member for view in known}
 
-    def score(self, view: Any) -> Any:
+    def score(self: Any, view: Any) -> Any:
         return np.asarray(self.known.get(view.logits.tobytes(), np.zeros(len(view))), np.float64)
 
     monkeypatch.setattr(cls, "fit", fit)
@@ -133,13 +135,13 @@ def test_canaries_are_scored_by_whoever_knows_the_first_half(
 def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(
     noise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, joint_risk = [], audit.risks.joint_risk
+    asked, joint_risk = [], risk.joint_risk
 
     def record(target: Any, shadows: Any, classes: Any) -> Any:
         asked.append(len(target["loss"].scores))
         return joint_risk(target, shadows, classes)
 
-    monkeypatch.setattr(audit.risks, "joint_risk", record)
+    monkeypatch.setattr(risk, "joint_risk", record)
     scores, _ = audit.partial(noise, {"loss": {}}, 0, 3, 1)
     assert asked == [N // 2, N // 2]
     assert scores.joint is not None
@@ -193,13 +195,13 @@ def test_workers_find_what_one_process_finds(noise: Any, way: str) -> None:
 
 def test_several_workers_share_the_work(noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or two cores would take as long as one: a unit for all shadows, one for each part."""
-    handed, in_pool = [], audit.compute.in_pool
+    handed, in_pool = [], compute.in_pool
 
     def record(options: Any, function: Any, calls: Any) -> Any:
         handed.append((options, len(calls)))
         return in_pool(audit.HERE, function, calls)
 
-    monkeypatch.setattr(audit.compute, "in_pool", record)
+    monkeypatch.setattr(compute, "in_pool", record)
     audit.score(noise, noise, {"loss": {}}, 0, TWO)
     audit.partial(noise, {"loss": {}}, 0, 2, 1, TWO)
     assert handed == [(TWO, 4), (TWO, 4)]
@@ -254,7 +256,7 @@ def test_a_non_adaptive_attacker_compares_with_models_of_its_own(
 def test_a_worker_without_memory_is_reported_with_what_to_lower(
     noise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def hungry(self, view: Any) -> None:
+    def hungry(self: Any, view: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(attacks.get("loss"), "score", hungry)
@@ -266,8 +268,11 @@ def test_the_truth_beside_the_scores_is_that_of_the_views(noise: Any) -> None:
     np.save(noise.path / "canary.npy", np.arange(N) < 20)
     evidence = Evidence(noise.path)
     scores = audit.score(evidence, evidence, {"loss": {}}, 0)
-    sides = (scores.target, [evidence.target]), (scores.shadows, list(evidence.shadows))
-    for part, views in (*sides, (scores.canaries, [evidence.canaries])):
+    for part, views in (
+        (scores.target, [evidence.target]),
+        (sure(scores.shadows), list(evidence.shadows)),
+        (sure(scores.canaries), [sure(evidence.canaries)]),
+    ):
         for field in ("ids", "member", "labels"):
             expected = np.concatenate([getattr(view, field) for view in views])
             np.testing.assert_array_equal(getattr(part, field), expected)
@@ -285,14 +290,14 @@ def test_partial_numbers_are_means_over_both_sides_of_every_split(
     noise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measured AUCs are 0.1, 0.2, 0.3 and 0.4, each with its own limits."""
-    measure, found = audit.measure.attack_numbers, iter((0.1, 0.2, 0.3, 0.4))
+    attack_numbers, found = measure.attack_numbers, iter((0.1, 0.2, 0.3, 0.4))
 
     def numbered(*arguments: Any) -> Any:
         value = next(found)
-        auc = audit.Number(value=value, low=value / 2, high=2 * value)
-        return measure(*arguments).model_copy(update={"auc": auc})
+        auc = Number(value=value, low=value / 2, high=2 * value)
+        return attack_numbers(*arguments).model_copy(update={"auc": auc})
 
-    monkeypatch.setattr(audit.measure, "attack_numbers", numbered)
+    monkeypatch.setattr(measure, "attack_numbers", numbered)
     _, numbers = audit.partial(noise, {"loss": {}}, 0, 2, 1)
     auc = numbers["loss"].auc
     assert (auc.value, auc.low, auc.high) == (0.25, 0.125, 0.5)
@@ -334,8 +339,9 @@ def test_the_joint_risk_joins_the_scores_and_changes_none(noise: Any) -> None:
     scores = audit.score(noise, noise, {"loss": {}, "entropy": {}}, 0)
     assert scores.joint is None
     found = audit.with_joint_risk(scores, CLASSES)
-    expected = audit.risks.joint_risk(scores.target.scored(), scores.shadows.scored(), CLASSES)
-    for values, right in zip(found.joint, expected, strict=True):
+    shadows = sure(scores.shadows).scored()
+    expected = risk.joint_risk(scores.target.scored(), shadows, CLASSES)
+    for values, right in zip(sure(found.joint), expected, strict=True):
         np.testing.assert_array_equal(values, right)
     assert found.target is scores.target
 
@@ -345,19 +351,19 @@ def test_canaries_have_the_numbers_of_a_ranking_and_without_them_there_are_none(
     np.save(noise.path / "canary.npy", np.arange(N) < 20)
     evidence = Evidence(noise.path)
     scores = audit.score(evidence, evidence, {"loss": {}}, 0)
-    found = audit.canary_numbers(scores, 1)["loss"]
-    planted = evidence.canaries
+    found = sure(audit.canary_numbers(scores, 1))["loss"]
+    planted = sure(evidence.canaries)
     right = rates.auc(attacks.get("loss")().score(planted), sure(planted.member))
     assert tuple(found.auc.model_dump(include={"value", "low", "high"}).values()) == (
         pytest.approx(right, abs=1e-6)
     )
-    assert "there are" in found.tpr_at_1_fpr.why
+    assert "there are" in sure(found.tpr_at_1_fpr.why)
 
 
 def test_a_leak_of_the_reference_set_is_measured_against_the_non_members(tmp_path: Path) -> None:
     """By hand: the model knows three of four reference samples better than any non-member."""
     knows = np.array([3, 3, 3, 0, 1, 1, 1, 2, 2], np.float32)  # logit of the true class
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "sample_ids": np.arange(9),
         "labels": np.zeros(9, np.int64),
         "membership": np.array([[2, 2, 2, 2, 0, 0, 0, 1, 1]], np.int8),

@@ -23,10 +23,10 @@ from project import ROOT
 from nonmember import yaml12
 from nonmember.architectures import architectures
 from nonmember.attacks import attacks
-from nonmember.commands import compare
 from nonmember.datasets import datasets
 from nonmember.defenses import Batch, defenses
 from nonmember.params import read_yaml
+from nonmember.pipeline.side_by_side import entries
 from nonmember.views import View
 
 PARTS: dict[str, Any] = {
@@ -72,7 +72,7 @@ def check_nonmember(words: list[str]) -> None:
     values = parser.parse_args(rest)
     require_changes(getattr(values, "changes", []))
     for text in getattr(values, "names", []):
-        for entry in compare.entries(text):
+        for entry in entries(text):
             fields = defenses.get(entry.defense).Options.model_fields
             for key in re.findall(r"(\w+)=", text):
                 assert key in fields or any(key in cls.Options.model_fields for _, cls in defenses)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from signal_arrays import CLASSES, MODELS, SAMPLES, make_arrays, write
 from typed import sure
 
@@ -60,11 +59,14 @@ def test_shadows_are_the_other_models_on_their_own_samples(
 def test_shadows_read_one_model_when_asked(
     tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
+    read: list[int] = []
     original = Evidence.view
-    monkeypatch.setattr(
-        Evidence, "view", lambda self, model, rows=None: read.append(model) or original(self, model)
-    )
+
+    def record(self: Evidence, model: int, rows: np.ndarray | None = None) -> View:
+        read.append(model)
+        return original(self, model)
+
+    monkeypatch.setattr(Evidence, "view", record)
     shadows = iter(Evidence(write(tmp_path, arrays)).shadows)
     assert read == []
     next(shadows)
@@ -75,7 +77,7 @@ def test_rows_choose_samples_and_hide_membership_where_it_is_undefined(
     tmp_path: Path, arrays: dict[str, np.ndarray]
 ) -> None:
     evidence = Evidence(write(tmp_path, arrays))
-    assert evidence.view(1, np.array([6, 5])).member.tolist() == [True, False]
+    assert sure(evidence.view(1, np.array([6, 5])).member).tolist() == [True, False]
     assert evidence.view(1, np.array([0, 5])).member is None
 
 
@@ -99,8 +101,8 @@ def test_a_view_keeps_no_file_open_and_survives_its_deletion(
     tmp_path: Path, arrays: dict[str, np.ndarray]
 ) -> None:
     target = Evidence(write(tmp_path, arrays)).target
-    arrays = (target.ids, target.labels, target.logits, sure(target.member))
-    for array in (*arrays, *target.signals.values()):
+    read = (target.ids, target.labels, target.logits, sure(target.member))
+    for array in (*read, *target.signals.values()):
         assert not isinstance(array, np.memmap)
 
 
@@ -133,7 +135,7 @@ def test_a_shadow_is_not_compared_with_its_complement(tmp_path: Path) -> None:
     del arrays["grad_x_l2"], arrays["noise"]
     evidence = Evidence(write(tmp_path, arrays))
     for shadow, seen in ((1, [other, ~other]), (3, [half, ~half])):
-        views = evidence.view(shadow).reference
+        views = sure(evidence.view(shadow).reference)
         assert [sure(view.member).tolist() for view in views] == [own.tolist() for own in seen]
     everyone = np.arange(SAMPLES)
     assert len(evidence.reference(everyone)) == 3  # without the target's own complement, shadow 2
@@ -164,7 +166,7 @@ def test_a_shadow_and_its_complement_stay_together(tmp_path: Path) -> None:
     halves[:, :2] = 0, 1
     membership = [halves[3], *(row for half in halves[:3] for row in (half, 1 - half)), halves[3]]
     models = len(membership)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "sample_ids": np.arange(20),
         "labels": np.arange(20) % 2,
         "membership": np.array(membership, np.int8),
@@ -186,10 +188,10 @@ def test_known_non_members_leave_out_the_targets_inference_set(
     arrays["membership"][0, 4:6] = 2
     arrays["membership"][1, 4] = -1
     evidence = Evidence(write(tmp_path, arrays))
-    public = evidence.target.public
+    public = sure(evidence.target.public)
     assert public.ids.tolist() == [106, 107]
     assert not sure(public.member).any()
-    public = evidence.shadows[0].public
+    public = sure(evidence.shadows[0].public)
     assert public.ids.tolist() == [100, 101, 102, 103]
     arrays["membership"][0, 6:] = 2
     arrays["membership"][1, :4] = 0
@@ -201,10 +203,10 @@ def test_known_non_members_leave_out_the_targets_inference_set(
 def test_known_non_members_are_read_when_they_are_asked_for(
     tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
+    read: list[int] = []
     original = Evidence._read
 
-    def record(self, model: Any, rows: torch.Tensor, *more: Any, **named: Any) -> Any:
+    def record(self: Evidence, model: int, rows: np.ndarray, *more: Any, **named: Any) -> View:
         read.append(len(rows))
         return original(self, model, rows, *more, **named)
 

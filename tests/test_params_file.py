@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import params
+from nonmember.attacks import attacks
 from nonmember.params import read_yaml
 
 TEXT = params.FILE.read_text(encoding="utf-8")
@@ -55,4 +56,4 @@ def test_another_value_names_the_default(line: str, comment: str) -> None:
 
 def test_the_list_of_attacks_is_whole() -> None:
     head = TEXT.partition("\nattacks:\n")[2].partition("\n  names:")[0]
-    assert [name for name in params.attacks.names() if not re.search(rf"\b{name}\b", head)] == []
+    assert [name for name in attacks.names() if not re.search(rf"\b{name}\b", head)] == []

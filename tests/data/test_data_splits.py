@@ -48,7 +48,7 @@ def test_every_scheme_on_any_data(
     scheme: str, n: int, classes: int, seed: int, stratified: bool, i: int
 ) -> None:
     """Set sizes of the papers; target and shadows share nothing but relaxloss' fifth set."""
-    options = SplitOptions(scheme=scheme, stratified=stratified)
+    options = SplitOptions.model_validate({"scheme": scheme, "stratified": stratified})
     labels = draw_labels(n, classes, seed)
     size, target = n // SCHEMES[scheme], target_rows(labels, options, seed)
     shadow = shadow_rows(labels, options, seed, i)
@@ -74,7 +74,9 @@ def test_stratified_sets_have_the_same_share_of_each_class(
     """Also where a small `split.size` leaves much of the data out."""
     n = size * SCHEMES[scheme] + spare
     labels = draw_labels(n, classes, seed)
-    target = target_rows(labels, SplitOptions(scheme=scheme, size=size), seed)
+    target = target_rows(
+        labels, SplitOptions.model_validate({"scheme": scheme, "size": size}), seed
+    )
     share = np.bincount(labels, minlength=classes) * size / n
     counts = [np.bincount(labels[part], minlength=classes) for part in parts(target) if len(part)]
     for one, other in itertools.combinations(counts, 2):
@@ -104,7 +106,7 @@ def test_without_stratification_the_balance_is_left_to_chance() -> None:
 def test_each_row_is_equally_likely_in_each_set(scheme: str, stratified: bool) -> None:
     """Even the only row of its class: its set must not follow from the labels."""
     labels = np.array([0] * 7 + [1] * 4 + [2] * 2 + [3])
-    options, runs = SplitOptions(scheme=scheme, stratified=stratified), 600
+    options, runs = SplitOptions.model_validate({"scheme": scheme, "stratified": stratified}), 600
     hits = np.zeros((2, len(labels)))
     for seed in range(runs):
         rows = target_rows(labels, options, seed)
@@ -116,8 +118,8 @@ def test_each_row_is_equally_likely_in_each_set(scheme: str, stratified: bool) -
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_pure_functions_of_seed_and_index(scheme: str) -> None:
-    labels, options = draw_labels(120, 4), SplitOptions(scheme=scheme)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002 (that it stays untouched)
+    labels, options = draw_labels(120, 4), SplitOptions.model_validate({"scheme": scheme})
+    state = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002 (that it stays untouched)
     for i in (0, 1, 7):
         first, again = (shadow_rows(labels, options, 3, i) for _ in range(2))
         for one, other in zip(parts(first), parts(again), strict=True):
@@ -125,13 +127,13 @@ def test_pure_functions_of_seed_and_index(scheme: str) -> None:
     different = [shadow_rows(labels, options, 3, i).train.tobytes() for i in range(8)]
     assert len(set(different)) == 8
     assert (target_rows(labels, options, 3).train != target_rows(labels, options, 4).train).any()
-    assert (state == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert (state == np.random.get_state(legacy=False)["state"]["key"]).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_shadows_redraw_from_all_of_the_attackers_data(scheme: str) -> None:
     """Every row of the pool is a member of some shadow and a non-member of another."""
-    labels, options = draw_labels(60, 3), SplitOptions(scheme=scheme)
+    labels, options = draw_labels(60, 3), SplitOptions.model_validate({"scheme": scheme})
     shadows = [shadow_rows(labels, options, 0, i) for i in range(30)]
     trained = set(np.concatenate([rows.train for rows in shadows]))
     tested = set(np.concatenate([rows.test for rows in shadows]))
@@ -174,7 +176,7 @@ def test_inference_share_cuts_the_training_set(
 @pytest.mark.parametrize(("scheme", "sets"), [("crl", 4), ("relaxloss", 5), ("past", 6)])
 def test_too_little_data(scheme: str, sets: int) -> None:
     """The message gives the numbers and the way out; one row less is one too few."""
-    options = SplitOptions(scheme=scheme, size=10)
+    options = SplitOptions.model_validate({"scheme": scheme, "size": 10})
     assert options.set_size(sets * 10) == 10
     with pytest.raises(
         ValueError,
@@ -183,8 +185,8 @@ def test_too_little_data(scheme: str, sets: int) -> None:
     ):
         options.set_size(sets * 10 - 1)
     with pytest.raises(ValueError, match=r"needs . sets of 2, .*; use a larger data set"):
-        SplitOptions(scheme=scheme).set_size(2 * sets - 1)
-    assert SplitOptions(scheme=scheme).set_size(2 * sets) == 2
+        SplitOptions.model_validate({"scheme": scheme}).set_size(2 * sets - 1)
+    assert SplitOptions.model_validate({"scheme": scheme}).set_size(2 * sets) == 2
 
 
 def test_inference_share_is_for_crl_only() -> None:
@@ -243,7 +245,7 @@ def test_rows_survive_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 def test_random_half_shows_every_sample_to_half_of_the_shadows(scheme: str) -> None:
     """The online attacks need both kinds of shadow for each sample, trained like the target."""
-    options, labels = SplitOptions(scheme=scheme), draw_labels(300, 4)
+    options, labels = SplitOptions.model_validate({"scheme": scheme}), draw_labels(300, 4)
     target = target_rows(labels, options, 0)
     pool = set(target.train) | set(target.test)
     seen = np.zeros(300, int)
@@ -327,11 +329,11 @@ def test_every_draw_follows_the_seed_within_its_pool() -> None:
     for draw in (shadow_rows, half_rows):
         drawn = [draw(labels, options, seed, 0) for seed in (1, 2)]
         places = [np.isin(np.sort(np.concatenate(parts(r)[:2])), r.train) for r in drawn]
-        assert not np.array_equal(*places)
+        assert not np.array_equal(places[0], places[1])
     labels[::2] = 1
     chosen = [draw_canaries(labels, options, seed).rows for seed in (1, 2)]
     places = [np.isin(target_rows(labels, options, s + 1).train, c) for s, c in enumerate(chosen)]
-    assert not np.array_equal(*places)
+    assert not np.array_equal(places[0], places[1])
 
 
 def test_random_halves_are_stratified() -> None:

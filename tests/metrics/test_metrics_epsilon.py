@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -78,7 +80,7 @@ def test_it_repeats_and_the_seed_chooses_the_halves() -> None:
         ({"scores": {"a": np.zeros(3)}, "member": np.array([1, 0, 0])}, "two of each, got 1 and 2"),
     ],
 )
-def test_bad_inputs(change: dict[str, object], message: str) -> None:
+def test_bad_inputs(change: dict[str, Any], message: str) -> None:
     good = {"scores": {"a": PERFECT}, "member": MEMBER, "delta": 0.0, "seed": 0, "confidence": 0.95}
     with pytest.raises(ValueError, match=message):
         epsilon_lower_bound(**{**good, **change})

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from typed import sure
 
 from nonmember.metrics import rates
 from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
@@ -64,29 +65,29 @@ def test_auc_and_interval_equal_the_pairwise_ones(digits: int) -> None:
 
 def test_no_leak_is_half_and_a_reversed_leak_less() -> None:
     rng = np.random.default_rng(3)
-    value, low, high = rates.auc(*gaussian(rng, 2000, 2000, 0.0))
+    value, low, high = map(sure, rates.auc(*gaussian(rng, 2000, 2000, 0.0)))
     assert low < 0.5 < high
     assert value == pytest.approx(0.5, abs=0.03)
-    assert rates.auc(*gaussian(rng, 2000, 2000, -1.0)).high < 0.3
+    assert sure(rates.auc(*gaussian(rng, 2000, 2000, -1.0)).high) < 0.3
 
 
 @pytest.mark.parametrize(("members", "others"), [(50, 80), (1, 1), (1, 400)])
 def test_perfect_separation_keeps_an_informative_interval(members: int, others: int) -> None:
     member = np.arange(members + others) < members
-    value, low, high = rates.auc(member.astype(float), member)
+    value, low, high = map(sure, rates.auc(member.astype(float), member))
     assert (value, high) == (1, 1)
     # The exact bound for k successes out of k.
     k = min(members, others)
     assert low == pytest.approx(stats.binomtest(k, k).proportion_ci(method="exact").low)
     assert rates.auc(-member.astype(float), member) == pytest.approx((0, 0, 1 - low))
-    value, low, high = rates.auc(np.zeros(len(member)), member)
+    value, low, high = map(sure, rates.auc(np.zeros(len(member)), member))
     assert 0 < low < value == 0.5 < high < 1
 
 
 @given(SCORES)
 def test_auc_is_monotone_invariant_mirrored_and_orderless(pairs: Any) -> None:
     scores, member = arrays(pairs)
-    value, low, high = rates.auc(scores, member)
+    value, low, high = map(sure, rates.auc(scores, member))
     assert 0 <= low <= value <= high <= 1
     assert rates.auc(np.exp(scores) * 3 - 1, member) == pytest.approx((value, low, high))
     assert rates.auc(scores, ~member) == pytest.approx((1 - value, 1 - high, 1 - low))
@@ -155,7 +156,7 @@ def test_tpr_at_fpr_is_the_largest_that_thresholds_can_reach(pairs: Any, fpr: An
 def test_tpr_at_fpr_has_a_closed_form_and_an_interval_of_ranks() -> None:
     rng = np.random.default_rng(6)
     scores, member = gaussian(rng, 50_000, 100_000, 1.5)
-    value, low, high = rates.tpr_at_fpr(scores, member, 0.01)
+    value, low, high = map(sure, rates.tpr_at_fpr(scores, member, 0.01))
     assert value == pytest.approx(stats.norm.sf(stats.norm.isf(0.01) - 1.5), abs=0.01)
     assert 0 < value - low < 0.02
     assert 0 < high - value < 0.02
