@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from typed import sure
 
 from nonmember.attacks import Attack, attacks
 from nonmember.attacks._view import class_means
+from nonmember.attacks.combined import Combined
 from nonmember.metrics import rates
 from nonmember.views import Models, View
 
@@ -23,7 +25,7 @@ def model(
     odds: np.ndarray,
     inputs: np.ndarray | None = None,
     others: np.ndarray | None = None,
-    **more: object,
+    **more: Any,
 ) -> View:
     """Half of the samples are members. odds, others: (n,) added to non-members' and members'."""
     rng = np.random.default_rng(seed)
@@ -38,10 +40,10 @@ def model(
     return View(np.arange(n), LABELS[:n], logits, {}, member, inputs=inputs, **more)
 
 
-def strength(target: View, shadows: Sequence[View], **options: str) -> float:
+def strength(target: View, shadows: Sequence[View], **options: Any) -> float:
     attack = attacks.get("combined")(**options)
     attack.fit(shadows, 0)
-    return rates.auc(attack.score(target), sure(target.member)).value
+    return sure(rates.auc(attack.score(target), sure(target.member)).value)
 
 
 def shifted(seed: int, public: bool = True) -> View:
@@ -139,7 +141,7 @@ def test_models_that_saw_the_sample_do_not_tell_how_hard_it_is() -> None:
 def test_where_all_other_models_saw_the_sample_nothing_is_made_up() -> None:
     """No sample of the target is like that: the trees must not learn from an invented number."""
     others = [model(seed, np.zeros(N)) for seed in (5, 6)]
-    told = attacks.get("combined")()._told(model(1, np.zeros(N), reference=Models(others)))
+    told = Combined()._told(model(1, np.zeros(N), reference=Models(others)))
     all_saw_it = sure(others[0].member) & sure(others[1].member)
     np.testing.assert_array_equal(np.isnan(told["models without it"]), all_saw_it)
 
@@ -156,7 +158,12 @@ def test_both_numbers_of_typicality_count(column: int) -> None:
 def test_it_learns_from_few_samples() -> None:
     few = [
         View(
-            v.ids[:60], v.labels[:60], v.logits[:60], {}, sure(v.member)[:60], inputs=v.inputs[:60]
+            v.ids[:60],
+            v.labels[:60],
+            v.logits[:60],
+            {},
+            sure(v.member)[:60],
+            inputs=sure(v.inputs)[:60],
         )
         for v in (model(seed, np.zeros(N)) for seed in (1, 2))
     ]
@@ -176,7 +183,7 @@ def test_what_only_one_side_has_is_left_out() -> None:
 def test_a_score_does_not_depend_on_who_else_is_asked_about() -> None:
     attack, view = attacks.get("combined")(), shifted(1)
     attack.fit([shifted(2)], 0)
-    few = View(view.ids[:7], view.labels[:7], view.logits[:7], inputs=view.inputs[:7])
+    few = View(view.ids[:7], view.labels[:7], view.logits[:7], inputs=sure(view.inputs)[:7])
     few = dataclasses.replace(few, read_public=view.read_public)
     np.testing.assert_array_equal(attack.score(few), attack.score(view)[:7])
 

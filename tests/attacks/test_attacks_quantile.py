@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from nonmember.attacks import Attack, attacks
 from nonmember.views import View
 
 
-def quantile(**options: float) -> Attack:
+def quantile(**options: Any) -> Attack:
     return attacks.get("quantile")(**options)
 
 
@@ -54,7 +56,7 @@ def test_what_a_sample_looks_like_decides_what_is_expected_of_it() -> None:
     looks = rng.choice([-1.0, 1.0], size=(400, 1)).astype(np.float32)
     labels = np.zeros(400, int)
     others = view(labels, 3 * looks[:, 0] + rng.normal(size=400), 2, looks)
-    asked = view(labels[:2], np.zeros(2), 2, np.float32([[-1], [1]]), others)
+    asked = view(labels[:2], np.zeros(2), 2, np.array([[-1], [1]], np.float32), others)
     hard, easy = quantile().score(asked)
     assert hard > 1.5
     assert easy < -1.5

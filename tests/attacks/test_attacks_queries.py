@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import logit
 from scipy.stats import rankdata
 from typed import sure
 
-from nonmember.attacks import Attack, attacks
+from nonmember.attacks import attacks
 from nonmember.metrics import rates
 from nonmember.views import View
 
@@ -40,29 +42,31 @@ def rotations(seed: int, leak: float, n: int = 2000) -> View:
     return view("rotations", np.hstack([odds > 0, np.log1p(np.exp(-odds))]), member)
 
 
-def build(name: str, options: dict) -> Attack:
+def build(name: str, options: dict[str, Any]) -> Any:
     return attacks.get(name)(**options)
 
 
 @pytest.mark.parametrize(("name", "half"), [("boundary_noise", 0), ("merlin", 1)])
 def test_the_level_is_chosen_on_the_shadows_only(name: str, half: int) -> None:
     """The target leaks at another level: it is scored at that of the shadows all the same."""
-    attack = attacks.get(name)(noise_levels=LEVELS)
+    attack = build(name, {"noise_levels": LEVELS})
     attack.fit([noise(seed, (2, 4)) for seed in (1, 2)])
     assert attack.level == (2, 4)[half]
     target = noise(3, (3, 1))
     shares = target.signals["noise"].reshape(-1, 2, LEVELS)
     np.testing.assert_array_equal(attack.score(target), shares[:, half, attack.level - 1])
     assert attack.level == (2, 4)[half]
-    assert rates.auc(attack.score(target), sure(target.member)).value == pytest.approx(
+    assert sure(rates.auc(attack.score(target), sure(target.member)).value) == pytest.approx(
         0.5, abs=0.06
     )
-    assert rates.auc(attack.score(noise(4, (2, 4))), noise(4, (2, 4)).member).value > 0.8
+    assert (
+        sure(rates.auc(attack.score(noise(4, (2, 4))), sure(noise(4, (2, 4)).member)).value) > 0.8
+    )
 
 
 def test_of_tied_levels_the_first_is_taken() -> None:
     member = np.array([True, False])
-    attack = attacks.get("merlin")(noise_levels=LEVELS)
+    attack = build("merlin", {"noise_levels": LEVELS})
     attack.fit([view("noise", np.repeat([[1.0], [0.0]], 2 * LEVELS, 1), member)])
     assert attack.level == 1
 
@@ -72,7 +76,7 @@ def test_a_level_that_leaks_the_wrong_way_is_not_chosen() -> None:
     member = np.arange(100) % 2 == 0
     shares = np.zeros((100, 2 * LEVELS))
     shares[:, 1] = ~member
-    attack = attacks.get("boundary_noise")(noise_levels=LEVELS)
+    attack = build("boundary_noise", {"noise_levels": LEVELS})
     attack.fit([view("noise", shares, member)])
     assert attack.level == 1
 
@@ -91,12 +95,14 @@ def test_rotations_learn_which_query_tells(kind: str) -> None:
     target = rotations(9, 3.0)
     scores, odds = attack.score(target), target.signals["rotations"]
     alone = odds[:, 2] if kind == "correctness" else -odds[:, 9]
-    best = sure(rates.auc(alone, target.member).value)
-    assert sure(rates.auc(scores, target.member).value) == pytest.approx(best, abs=0.02)
+    best = sure(rates.auc(alone, sure(target.member)).value)
+    assert sure(rates.auc(scores, sure(target.member)).value) == pytest.approx(best, abs=0.02)
     blind = attack.score(rotations(9, 0.0))
-    assert rates.auc(blind, sure(rotations(9, 0.0).member)).value == pytest.approx(0.5, abs=0.04)
+    assert sure(rates.auc(blind, sure(rotations(9, 0.0).member)).value) == pytest.approx(
+        0.5, abs=0.04
+    )
     turned = attack.score(rotations(9, -3.0))
-    assert rates.auc(turned, sure(rotations(9, -3.0).member)).value < 0.3
+    assert sure(rates.auc(turned, sure(rotations(9, -3.0).member)).value) < 0.3
 
 
 def test_losses_reach_the_classifier_as_log_odds() -> None:
