@@ -37,9 +37,13 @@ def run(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(**values)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if os.environ.get("NONMEMBER_DEBUG"):
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -76,3 +78,13 @@ def raising(error: BaseException) -> Any:
         raise error
 
     return main
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    """As in `nonmember schema | head`."""
+    code = (
+        "from nonmember.console import run; run(lambda: print('x\\n' * 100_000), '', arguments=[])"
+    )
+    command = f'{sys.executable} -c "{code}" | head -1'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("x\n", "")
