@@ -26,7 +26,7 @@ from nonmember.views import View
 N, CLASSES = 300, 4
 
 
-def make_noise(folder: Any, samples: Any, classes: Any = CLASSES) -> Any:
+def make_noise(folder: Path, samples: int, classes: int = CLASSES) -> Evidence:
     """A target and four shadows that know nothing of their members."""
     rng = np.random.default_rng(0)
     member = np.stack([rng.permutation(samples) < samples // 2 for _ in range(5)])
@@ -42,12 +42,12 @@ def make_noise(folder: Any, samples: Any, classes: Any = CLASSES) -> Any:
 
 
 @pytest.fixture
-def noise(tmp_path: Path) -> Any:
+def noise(tmp_path: Path) -> Evidence:
     return make_noise(tmp_path, N)
 
 
 @pytest.fixture
-def large(tmp_path: Path) -> Any:
+def large(tmp_path: Path) -> Evidence:
     """Large enough for BLAS to share a product among threads."""
     return make_noise(tmp_path, 12_000, classes=50)
 
@@ -67,14 +67,16 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cls, "score", score)
 
 
-def test_thresholds_do_not_rest_on_what_an_attack_was_fitted_to(noise: Any, parrot: Any) -> None:
+def test_thresholds_do_not_rest_on_what_an_attack_was_fitted_to(
+    noise: Evidence, parrot: None
+) -> None:
     known = audit.score(noise, noise, {"nn": {}}, seed=0).shadows
     assert known is not None
     assert rates.auc(known.scores["nn"], known.member).value == 0.5
 
 
 def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fitted on a half only, their scores would be on another scale than the target's."""
     learned: list[int] = []
@@ -86,7 +88,7 @@ def test_shadows_are_scored_by_attacks_that_learned_from_two_thirds_of_them(
     assert learned == [4, 2, 3, 3]  # all four for the target, then without two, one and one
 
 
-def test_partial_knowledge_scores_nobody_it_knows(noise: Any, parrot: Any) -> None:
+def test_partial_knowledge_scores_nobody_it_knows(noise: Evidence, parrot: None) -> None:
     scores, numbers = audit.partial(noise, {"nn": {}}, 0, 3, 1)
     assert numbers["nn"].auc.value == 0.5
     assert numbers["nn"].advantage.value == 0.0
@@ -94,7 +96,7 @@ def test_partial_knowledge_scores_nobody_it_knows(noise: Any, parrot: Any) -> No
 
 
 def test_halves_of_partial_knowledge_are_on_one_scale(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two fitted attacks may score on scales of their own; their ranks can be joined."""
     cls, number = attacks.get("nn"), iter(range(100))
@@ -110,7 +112,7 @@ def test_halves_of_partial_knowledge_are_on_one_scale(
 
 
 def test_thresholds_of_partial_knowledge_are_fitted_to_the_right_samples(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scores that give membership away, in the order of the samples, leave nothing to guess."""
     monkeypatch.setattr(attacks.get("loss"), "score", lambda _, view: view.member.astype(float))
@@ -119,7 +121,7 @@ def test_thresholds_of_partial_knowledge_are_fitted_to_the_right_samples(
 
 
 def test_canaries_are_scored_by_whoever_knows_the_first_half(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.save(noise.path / "canary.npy", np.arange(N) < 20)
     cls, number = attacks.get("nn"), iter(range(100))
@@ -133,7 +135,7 @@ def test_canaries_are_scored_by_whoever_knows_the_first_half(
 
 
 def test_the_risks_of_partial_knowledge_are_those_of_the_first_split(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, joint_risk = [], risk.joint_risk
 
@@ -166,7 +168,7 @@ TWO = ComputeOptions(devices="cpu", workers=2)
 
 
 @pytest.mark.parametrize("way", ["shadows", "one shadow", "canaries", "half"])
-def test_workers_find_what_one_process_finds(noise: Any, way: str) -> None:
+def test_workers_find_what_one_process_finds(noise: Evidence, way: str) -> None:
     """Fitted on all of them, on parts, and on halves: every array, to the last bit."""
     if way == "one shadow":
         for name in ("membership", "logits"):
@@ -193,7 +195,7 @@ def test_workers_find_what_one_process_finds(noise: Any, way: str) -> None:
         np.testing.assert_array_equal(values, found[key])
 
 
-def test_several_workers_share_the_work(noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_workers_share_the_work(noise: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or two cores would take as long as one: a unit for all shadows, one for each part."""
     handed, in_pool = [], compute.in_pool
 
@@ -214,7 +216,7 @@ def test_the_stage_uses_the_workers_of_params_on_the_cpu(tmp_path: Path) -> None
     assert attack.workers(tmp_path) == ComputeOptions(devices="cpu", workers=3, backend="loky")
 
 
-def test_the_same_to_the_last_bit_whatever_the_threads(large: Any) -> None:
+def test_the_same_to_the_last_bit_whatever_the_threads(large: Evidence) -> None:
     """In a process with two threads to use as in a worker, which has one."""
     code = (
         "import sys\n"
@@ -237,7 +239,7 @@ def test_the_same_to_the_last_bit_whatever_the_threads(large: Any) -> None:
 
 
 def test_a_non_adaptive_attacker_compares_with_models_of_its_own(
-    noise: Any, tmp_path: Path
+    noise: Evidence, tmp_path: Path
 ) -> None:
     """With the shadows it has, not with those that were trained like the target."""
     arrays = {path.stem: np.load(path) for path in noise.path.glob("*.npy")}
@@ -254,7 +256,7 @@ def test_a_non_adaptive_attacker_compares_with_models_of_its_own(
 
 
 def test_a_worker_without_memory_is_reported_with_what_to_lower(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hungry(self: Any, view: Any) -> None:
         raise MemoryError
@@ -264,7 +266,7 @@ def test_a_worker_without_memory_is_reported_with_what_to_lower(
         audit.score(noise, noise, {"loss": {}}, 0)
 
 
-def test_the_truth_beside_the_scores_is_that_of_the_views(noise: Any) -> None:
+def test_the_truth_beside_the_scores_is_that_of_the_views(noise: Evidence) -> None:
     np.save(noise.path / "canary.npy", np.arange(N) < 20)
     evidence = Evidence(noise.path)
     scores = audit.score(evidence, evidence, {"loss": {}}, 0)
@@ -280,14 +282,14 @@ def test_the_truth_beside_the_scores_is_that_of_the_views(noise: Any) -> None:
         np.testing.assert_array_equal(part.scores["loss"], own)
 
 
-def test_partial_scores_stand_beside_the_truth_of_the_target(noise: Any) -> None:
+def test_partial_scores_stand_beside_the_truth_of_the_target(noise: Evidence) -> None:
     scores, _ = audit.partial(noise, {"loss": {}}, 0, 1, 1)
     for field in ("ids", "member", "labels"):
         np.testing.assert_array_equal(getattr(scores.target, field), getattr(noise.target, field))
 
 
 def test_partial_numbers_are_means_over_both_sides_of_every_split(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measured AUCs are 0.1, 0.2, 0.3 and 0.4, each with its own limits."""
     attack_numbers, found = measure.attack_numbers, iter((0.1, 0.2, 0.3, 0.4))
@@ -305,14 +307,16 @@ def test_partial_numbers_are_means_over_both_sides_of_every_split(
     assert (numbers["loss"].members, numbers["loss"].non_members) == (N // 4, N // 4)
 
 
-def test_a_rate_of_a_half_that_is_not_supported_has_the_reason_of_that_half(noise: Any) -> None:
+def test_a_rate_of_a_half_that_is_not_supported_has_the_reason_of_that_half(
+    noise: Evidence,
+) -> None:
     _, numbers = audit.partial(noise, {"loss": {}}, 0, 1, 1)
     assert numbers["loss"].tpr_at_1_fpr.value is None
     assert numbers["loss"].tpr_at_1_fpr.why == "an FPR of 1 % needs 100 non-members, there are 75"
 
 
 def test_numbers_are_those_of_the_target_at_the_shadows_thresholds(
-    noise: Any, monkeypatch: pytest.MonkeyPatch
+    noise: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shadow that gives members away and a target that does not: AUC 0.5, advantage near 0."""
     monkeypatch.setattr(attacks.get("loss"), "score", lambda _, view: view.member.astype(float))
@@ -325,7 +329,7 @@ def test_numbers_are_those_of_the_target_at_the_shadows_thresholds(
     assert (found.auc.value, found.advantage.value, found.class_advantage.value) == (0.5, 0, 0)
 
 
-def test_without_shadows_scores_have_no_deployed_numbers_and_no_risk(noise: Any) -> None:
+def test_without_shadows_scores_have_no_deployed_numbers_and_no_risk(noise: Evidence) -> None:
     alone = replace(audit.score(noise, noise, {"loss": {}}, 0), shadows=None)
     found = audit.numbers(alone, CLASSES, 1)["loss"]
     assert found.auc.value is not None
@@ -335,7 +339,7 @@ def test_without_shadows_scores_have_no_deployed_numbers_and_no_risk(noise: Any)
         audit.with_joint_risk(alone, CLASSES)
 
 
-def test_the_joint_risk_joins_the_scores_and_changes_none(noise: Any) -> None:
+def test_the_joint_risk_joins_the_scores_and_changes_none(noise: Evidence) -> None:
     scores = audit.score(noise, noise, {"loss": {}, "entropy": {}}, 0)
     assert scores.joint is None
     found = audit.with_joint_risk(scores, CLASSES)
@@ -346,7 +350,9 @@ def test_the_joint_risk_joins_the_scores_and_changes_none(noise: Any) -> None:
     assert found.target is scores.target
 
 
-def test_canaries_have_the_numbers_of_a_ranking_and_without_them_there_are_none(noise: Any) -> None:
+def test_canaries_have_the_numbers_of_a_ranking_and_without_them_there_are_none(
+    noise: Evidence,
+) -> None:
     assert audit.canary_numbers(audit.score(noise, noise, {"loss": {}}, 0), 1) is None
     np.save(noise.path / "canary.npy", np.arange(N) < 20)
     evidence = Evidence(noise.path)
@@ -377,7 +383,7 @@ def test_a_leak_of_the_reference_set_is_measured_against_the_non_members(tmp_pat
     assert sure(leak.auc.low) < 0.75 < sure(leak.auc.high)
 
 
-def test_without_a_reference_set_none_has_leaked(noise: Any) -> None:
+def test_without_a_reference_set_none_has_leaked(noise: Evidence) -> None:
     assert audit.reference_leak(noise) is None
 
 
@@ -403,9 +409,11 @@ def test_behaviour_by_hand() -> None:
     assert (found.members, found.non_members) == (2, 3)
 
 
-def test_the_calibration_of_behaviour_is_that_of_the_members_and_of_the_others(noise: Any) -> None:
+def test_the_calibration_of_behaviour_is_that_of_the_members_and_of_the_others(
+    noise: Evidence,
+) -> None:
     found, view = audit.behaviour(noise.target), noise.target
-    for name, side in (("train", view.member), ("test", ~view.member)):
+    for name, side in (("train", sure(view.member)), ("test", ~sure(view.member))):
         answers, labels = view.log_probs[side], view.labels[side]
         expected = {
             "brier": calibration.brier(answers, labels),
@@ -415,6 +423,6 @@ def test_the_calibration_of_behaviour_is_that_of_the_members_and_of_the_others(n
             assert getattr(found, f"{name}_{key}") == pytest.approx(value, rel=1e-5)
 
 
-def test_behaviour_needs_to_know_who_was_a_member(noise: Any) -> None:
+def test_behaviour_needs_to_know_who_was_a_member(noise: Evidence) -> None:
     with pytest.raises(ValueError, match="it must be known which samples"):
         audit.behaviour(replace(noise.target, member=None))
