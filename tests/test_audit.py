@@ -37,7 +37,7 @@ def make_noise(folder: Path, samples: int, classes: int = CLASSES) -> Evidence:
         "logits": rng.normal(size=(5, samples, classes)).astype(np.float32),
     }
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+        np.save(folder / f"{name}.npy", np.asarray(array))
     return Evidence(folder)
 
 
