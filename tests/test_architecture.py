@@ -17,7 +17,7 @@ from project import ROOT
 # The modules that lie in no folder, each in an order in which it imports only those before it.
 TIERS = {
     "base": ("settings", "registry", "files", "yaml12", "statistics", "features", "console",
-             "signal_files", "fingerprint", "kinds"),
+             "signal_files", "fingerprint", "kinds", "notices"),
     "middle": ("compute", "params", "views", "evidence", "task", "optimizers"),
     "top": ("rules", "config", "audit", "doctor"),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nonmember import files
 from nonmember.metrics.stamp import Stamp
+from nonmember.notices import Notice
 
 if TYPE_CHECKING:
     from nonmember.metrics.intervals import Interval
@@ -186,6 +187,7 @@ class AuditReport(Frozen):
     defense_facts: what the defense says of its own training, such as DP-SGD's epsilon.
     classes: attack of the primary attacker -> its ten worst classes.
     duplicates: evaluated non-members that are exact copies of a member.
+    notices: what must be said beside every number.
     """
 
     schema_version: Literal[1] = 1
@@ -201,6 +203,7 @@ class AuditReport(Frozen):
     epsilon_canaries: EpsilonBound | None
     classes: dict[str, list[ClassNumbers]]
     reliability: list[RiskBin]
+    notices: list[Notice] = []
 
     @classmethod
     def read(cls, path: str | Path) -> AuditReport:
