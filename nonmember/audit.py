@@ -28,7 +28,7 @@ from nonmember.metrics.rates import Scored
 from nonmember.metrics.report import AttackNumbers, Behaviour, Leak, Number, Ranking
 from nonmember.metrics.scores import Part, ScoreSet
 from nonmember.signal_files import TARGET
-from nonmember.views import Chosen, Models, View
+from nonmember.views import Chosen, Models, View, seen_beside
 
 Scores = dict[str, np.ndarray]  # attack -> (n,) float64
 Options = Mapping[str, Mapping[str, Any]]  # attack -> its options
@@ -91,7 +91,7 @@ def _of_target(
         scores["shadows"] = _joined([_scored(fitted, view) for view in shadows.shadows])
     for part, asked in (("target", target.target), ("canaries", target.canaries)):
         if asked is not None:
-            seen = dataclasses.replace(asked, reference=_reference(target, shadows, asked))
+            seen = seen_beside(asked, functools.partial(_reference, target, shadows))
             scores[part] = _scored(fitted, seen)
     return scores
 

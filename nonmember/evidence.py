@@ -99,7 +99,8 @@ class Evidence:
         rows = np.flatnonzero(neither & ~self.canary)
         if not len(rows):
             return None
-        return partial(self._read, model, rows, np.zeros(len(rows), np.bool_))
+        nobody, others = np.zeros(len(rows), np.bool_), self.reference(rows, model)
+        return partial(self._read, model, rows, nobody, reference=others)
 
     def reference(self, rows: np.ndarray, model: int = TARGET) -> Models:
         """All shadows but `model` and its complement on `rows`, each read when it is indexed.

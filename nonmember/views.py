@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import overload
 
@@ -55,9 +55,23 @@ class View:
         """The same model on samples that it is known not to have trained on; None without any.
 
         It is not evaluated on them, though other models may be. The target's reference set is left
-        out, so that under random_half, where the target has none, the shadows have none.
+        out: some defenses train on it.
         """
         return self.read_public() if self.read_public else None
+
+
+def seen_beside(view: View, reference: Callable[[View], Models]) -> View:
+    """The view, and what is `public` of it, with other reference models: `reference` of each."""
+    read = view.read_public
+
+    def read_public() -> View:
+        assert read is not None
+        public = read()
+        return replace(public, reference=reference(public))
+
+    return replace(
+        view, reference=reference(view), read_public=None if read is None else read_public
+    )
 
 
 Statistic = Callable[[View], np.ndarray]  # of labels and logits, sample by sample: (n,)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from nonmember import statistics
 from nonmember.views import Statistic, View
 
 
 def log_odds(view: View) -> np.ndarray:
     """The statistic of LiRA and its like, (n,)."""
     return view.log_odds
+
+
+@lru_cache
+def softened(temperature: float) -> Statistic:
+    """log p_y of logits that are divided by the temperature, (n,); one function a temperature."""
+
+    def log_probability(view: View) -> np.ndarray:
+        log_p = view.log_probs
+        if temperature != 1:
+            log_p = statistics.log_softmax(log_p / temperature)
+        return -statistics.cross_entropy(log_p, view.labels)
+
+    return log_probability
 
 
 def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +49,7 @@ def read_reference(view: View, statistic: Statistic, attack: str) -> tuple[np.nd
 
 def online_needs(key: str, mode: str, assignment: str) -> list[str]:
     """The problem with a key that says `online` when no shadow saw the target's samples."""
-    if mode == "offline" or assignment == "random_half":
+    if mode != "online" or assignment == "random_half":
         return []
     return [
         f"attacks.{key}: online needs shadows that train on the target's samples; set "

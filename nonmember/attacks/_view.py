@@ -27,6 +27,21 @@ def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndar
     return np.asarray((totals + values.mean()) / (np.bincount(labels, minlength=classes) + 1))
 
 
+def without_own_fold(
+    values: np.ndarray, labels: np.ndarray, classes: int, seed: int, folds: int = 5
+) -> np.ndarray:
+    """(n,) each sample's class mean, by the samples of the other folds, drawn at random.
+
+    A mean without the sample alone would tell a regression what that sample's own value is.
+    """
+    fold = np.random.default_rng(seed).permutation(len(labels)) % folds
+    means = np.empty(len(labels))
+    for left_out in range(folds):
+        own = fold == left_out
+        means[own] = class_means(values[~own], labels[~own], classes)[labels[own]]
+    return means
+
+
 def read_inputs(view: View, attack: str) -> np.ndarray:
     """(n, d) float64; ValueError if they were not extracted."""
     if view.inputs is None:

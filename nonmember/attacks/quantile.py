@@ -19,12 +19,11 @@ from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from nonmember.attacks._base import Attack
-from nonmember.attacks._view import class_means, read_inputs
+from nonmember.attacks._view import class_means, read_inputs, without_own_fold
 from nonmember.settings import Settings
 from nonmember.views import View
 
 _LEAST = 50  # non-members to learn from
-_FOLDS = 5
 
 
 class Quantile(Attack):
@@ -42,20 +41,11 @@ class Quantile(Attack):
 
     options: Options
 
-    def check(self, assignment: str = "split") -> list[str]:
-        """Under random_half the shadows see what is evaluated, and no other sample is extracted."""
-        if assignment == "split":
-            return []
-        return [
-            "attacks.names: quantile needs non-members that nothing is evaluated on; set "
-            "shadows.assignment to split"
-        ]
-
     def _score(self, view: View) -> np.ndarray:
         """(samples,) float64. ValueError with fewer than 50 known non-members."""
         others = self._others(view)
         odds, classes = others.log_odds, view.logits.shape[1]
-        seen = self._without_own_fold(odds, others.labels, classes)
+        seen = without_own_fold(odds, others.labels, classes, self.seed)
         means = class_means(odds, others.labels, classes)
         pairs = [(seen, others), (means[view.labels], view)]
         looks, asked = (np.column_stack([m, read_inputs(v, "quantile")]) for m, v in pairs)
@@ -64,26 +54,19 @@ class Quantile(Attack):
         spread = np.maximum(upper - median, 1e-3 * odds.std() + np.finfo(np.float64).tiny)
         return (view.log_odds - median) / spread
 
-    def _without_own_fold(self, odds: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-        """(n,) each known sample's class mean, of the other folds.
-
-        A mean without the sample alone would tell the trees what that sample's own log-odds are.
-        """
-        folds = np.random.default_rng(self.seed).permutation(len(labels)) % _FOLDS
-        means = np.empty(len(labels))
-        for fold in range(_FOLDS):
-            own = folds == fold
-            means[own] = class_means(odds[~own], labels[~own], classes)[labels[own]]
-        return means
+    @staticmethod
+    def can_learn(public: View | None) -> bool:
+        """Whether there are enough known non-members."""
+        return public is not None and len(public) >= _LEAST
 
     def _others(self, view: View) -> View:
         """Samples the view's model was not trained on and that are not scored."""
         others = view.public
-        if others is None or len(others) < _LEAST:
+        if others is None or not self.can_learn(others):
             count = 0 if others is None else len(others)
             raise ValueError(
                 f"attack quantile needs {_LEAST} non-members that nothing is evaluated on, found "
-                f"{count}; use split.scheme past or more data"
+                f"{count}; use more data"
             )
         return others
 

@@ -21,9 +21,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from nonmember import statistics
 from nonmember.attacks._base import Attack
-from nonmember.attacks._reference import mean_where, online_needs, read_reference
+from nonmember.attacks._reference import mean_where, online_needs, read_reference, softened
 from nonmember.settings import Settings
 from nonmember.views import View
 
@@ -42,6 +41,13 @@ class Rmia(Attack):
             description="ratio: log r(x) | share: the paper's share of samples that it beats",
         )
         rmia_gamma: float = Field(2.0, ge=1, description="share: how much larger r(x) must be")
+        rmia_temperature: float = Field(
+            1.0,
+            gt=0,
+            le=1000,
+            description="of the probabilities: 1 is the paper's, 2 finds more in all, less at low "
+            "FPR",
+        )
         rmia_offline_a: float = Field(
             0.3,
             ge=0,
@@ -64,7 +70,9 @@ class Rmia(Attack):
 
     def log_ratio(self, view: View) -> np.ndarray:
         """log r(x), (samples,)."""
-        values, inside = read_reference(view, _confidence, "rmia")
+        log_p = softened(self.options.rmia_temperature)
+        values, inside = read_reference(view, log_p, "rmia")
+        values = np.exp(values)
         without = mean_where(values, ~inside, "was trained without")
         if self.options.rmia_mode == "online":
             overall = (without + mean_where(values, inside, "was trained on")) / 2
@@ -72,15 +80,10 @@ class Rmia(Attack):
             a = self.options.rmia_offline_a
             overall = ((1 + a) * without + 1 - a) / 2
         floor = np.finfo(np.float64).tiny  # offline with a = 1: the mean may be 0
-        own = statistics.cross_entropy(view.log_probs, view.labels)
-        return -own - np.log(np.maximum(overall, floor))
+        return log_p(view) - np.log(np.maximum(overall, floor))
 
 
 def share_beaten(log_ratio: np.ndarray, population: np.ndarray, gamma: float) -> np.ndarray:
     """Share of z with r(x) / r(z) >= gamma, (n,), from log r(x) (n,) and log r(z) (population,)."""
     beaten = np.searchsorted(np.sort(population), log_ratio - np.log(gamma), "right")
     return beaten / len(population)
-
-
-def _confidence(view: View) -> np.ndarray:
-    return statistics.confidence(view.log_probs, view.labels)

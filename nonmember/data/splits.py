@@ -268,7 +268,8 @@ def half_rows(
 
     The pool is what the target is evaluated on, so a shadow trains on as many samples as the
     target does. Shadows 2k and 2k + 1 split it between them: of any even number of shadows exactly
-    half saw a given sample (Carlini et al. 2022, sect. VI). Reference sets are the attacker's.
+    half saw a given sample (Carlini et al. 2022, sect. VI). Reference sets are the attacker's, and
+    none holds a sample of `known_rows`.
     """
     deck, target = _Deck(labels, options, seed, groups), target_rows(labels, options, seed, groups)
     piles = deck.base()
@@ -276,10 +277,23 @@ def half_rows(
     if options.scheme == "relaxloss":
         inference = piles[4]
     else:
-        others = np.sort(np.concatenate(piles[2 if options.scheme == "crl" else 3 :]))
+        others = np.sort(np.concatenate(piles[2:] if options.scheme == "crl" else piles[3:5]))
         [inference] = deck.deal(others, 1, len(target.inference), 3, i)
     train, test = halves if i % 2 == 0 else halves[::-1]
     return Rows(np.sort(train), np.sort(test), np.sort(inference))
+
+
+def known_rows(
+    labels: np.ndarray, options: SplitOptions, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Rows of the attacker, sorted, that no model trains on under random_half in any way.
+
+    Known non-members of the target and of each shadow alike: two sets of a scheme without reference
+    sets or with one for all, the last of `past`, whose reference sets come from the others.
+    """
+    piles = _Deck(labels, options, seed, groups).base()
+    own = {"crl": piles[2:4], "relaxloss": piles[2:4], "past": piles[5:]}[options.scheme]
+    return np.sort(np.concatenate(own))
 
 
 def draw_canaries(

@@ -72,16 +72,18 @@ def extract_signals(
     wanted: Wanted,
     options: ComputeOptions,
     canaries: Canaries,
+    known: Sequence[int] | np.ndarray = (),
 ) -> None:
     """Write the signals of all models into `folder`; model 0 is the target.
 
-    Logits are taken of every sample that some model was trained or tested on (and the target's
-    reference set); all else only where that model has the sample as member or non-member.
+    Logits are taken of every sample that some model was trained or tested on, of the target's
+    reference set and of `known`, rows of the attacker that none was trained on; all else only where
+    that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
     loaded = prepared.load(data)
     with files.whole_folder(folder) as temporary:
-        ids = _describe(models, loaded, temporary, wanted, canaries)
+        ids = _describe(models, loaded, temporary, wanted, canaries, known)
         _reserve(temporary, len(models), len(ids), loaded.classes, wanted)
         slots, locks = compute.slots(options), Store.default().folder.with_name("slots")
         calls = [
@@ -107,11 +109,12 @@ def _describe(
     folder: Path,
     wanted: Wanted,
     canaries: Canaries,
+    more: Sequence[int] | np.ndarray,
 ) -> np.ndarray:
     """Write what concerns no model's answers; returns the samples' ids, sorted."""
     rows = [model.rows for model in models]
     ids = np.unique(np.concatenate([*(r.train for r in rows), *(r.test for r in rows)]))
-    ids = np.union1d(ids, rows[0].inference)
+    ids = np.union1d(ids, np.concatenate([rows[0].inference, np.asarray(more, np.int64)]))
     labels = canaries.relabel(ids, known.labels[ids])
     files.write_array(folder / "sample_ids.npy", ids.astype(np.int64))
     files.write_array(folder / "labels.npy", labels)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from nonmember import files
 from nonmember.data import prepared
 from nonmember.data.canaries import Canaries
@@ -28,4 +30,5 @@ def extract(place: Path, arm: str) -> None:
         for number, (own, path) in enumerate(zip(rows, weights, strict=True))
     ]
     signals, compute = place / f"data/signals/{arm}", read_compute(place / "params.yaml")
-    extract_signals(models, place / "data/prepared", signals, wanted, compute, canaries)
+    known = np.load(split / "known.npy", allow_pickle=False)
+    extract_signals(models, place / "data/prepared", signals, wanted, compute, canaries, known)

@@ -19,13 +19,17 @@ def split(place: Path) -> None:
     scheme = splits.SplitOptions(**options)
     target = splits.target_rows(data.labels, scheme, seed, data.groups)
     shadows = [draw(data.labels, scheme, seed, i, data.groups) for i in range(attacker["count"])]
+    known = np.empty(0, np.int64)
     if attacker["assignment"] == "split":
         splits.check_apart(target, shadows)
+    else:
+        known = splits.known_rows(data.labels, scheme, seed, data.groups)
     canaries = splits.draw_canaries(data.labels, scheme, seed, data.groups)
     folder = place / "data/split"
     splits.save_rows(folder / "target.npz", {"target": target})
     splits.save_rows(folder / "shadows.npz", {f"{i:03d}": rows for i, rows in enumerate(shadows)})
     canaries.save(folder / "canaries.npz")
+    files.write_array(folder / "known.npy", known)
     duplicates = splits.count_duplicates(data.inputs, target.train, target.test)
     sizes = {part: len(getattr(target, part)) for part in ("train", "test", "inference")}
     groups = None if data.groups is None else {

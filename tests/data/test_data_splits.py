@@ -22,6 +22,7 @@ from nonmember.data.splits import (
     draw_canaries,
     evenly,
     half_rows,
+    known_rows,
     load_rows,
     save_rows,
     shadow_rows,
@@ -342,3 +343,19 @@ def test_random_halves_are_stratified() -> None:
     for part in (rows.train, rows.test):
         counts = np.bincount(labels[part], minlength=3)
         assert np.abs(counts - np.bincount(labels, minlength=3) * len(part) / 600).max() <= 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_under_random_half_no_model_has_trained_on_the_known_rows(scheme: str) -> None:
+    """They are the non-members that an attack may learn from: members would teach it nonsense."""
+    labels = np.random.default_rng(0).integers(4, size=240)
+    options = SplitOptions.model_validate({"scheme": scheme})
+    known = known_rows(labels, options, 3)
+    assert len(known) >= 240 // 6
+    models = [
+        target_rows(labels, options, 3),
+        *(half_rows(labels, options, 3, i) for i in range(6)),
+    ]
+    for rows in models:
+        for part in (rows.train, rows.test, rows.inference):
+            assert not np.isin(known, part).any()
