@@ -55,8 +55,8 @@ class Combined(Attack):
     class Options(Settings):
         combined_mode: Literal["auto", "offline", "online"] = Field(
             "auto",
-            description="models with the sample: auto: where there are some | offline: never | online: "
-            "must be",
+            description="models with the sample: auto: where there are some | offline: never | "
+            "online: must be",
         )
         combined_trees: int = Field(80, ge=1, description="trees, one after the other")
         combined_leaves: int = Field(8, ge=2, description="leaves of a tree, at most")
