@@ -83,7 +83,8 @@ class Released:
     def answer(self, raw: Tensor | np.ndarray) -> np.ndarray:
         """Raw inputs (k, …), as the data set holds them -> released logits (k, classes), an array.
 
-        float32. TypeError or ValueError for raw inputs of another dtype or shape. The classes are in the order of `class_names` in data/prepared/dataset.json.
+        float32. TypeError or ValueError for raw inputs of another dtype or shape. The classes are
+        in the order of `class_names` in data/prepared/dataset.json.
         """
         inputs = raw_tensor(raw, self.data.inputs.dtype, self.data.shape)
         with torch.inference_mode(), exact():
