@@ -27,7 +27,7 @@ def settings(name: str) -> dict[str, Any]:
     """The defense with what its test module says of tiny data."""
     path = Path(__file__).parents[1] / "defenses" / f"test_defenses_{name}.py"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.search(r"^TINY[^=\n]*= (\{.*?\})$", text, re.M | re.S)
+    found = re.search(r"^TINY[^=\n]*= (\{.*?\})(?:  #.*)?$", text, re.M | re.S)
     return {"name": name, **(ast.literal_eval(found[1]) if found else {})}
 
 
