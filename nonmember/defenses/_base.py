@@ -16,6 +16,12 @@ from nonmember.task import Task, TrainOptions
 
 __all__ = ["Batch", "Defense"]
 
+# By which a defense acts beside its loss; nothing calls them in somebody else's loop.
+_HOOKS = (
+    "requires", "adapt", "start", "fit", "rows", "batch", "update", "end_epoch", "extras",
+    "release",
+)  # fmt: skip
+
 
 class Defense:
     """One defense. A subclass overrides the one or two hooks it needs.
@@ -93,8 +99,23 @@ class Defense:
         return run.forward(inputs, labels, rows)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The scalar to minimise on a batch. Default: mean cross-entropy in nats."""
+        """The scalar to minimise on a batch. Default: mean cross-entropy in nats.
+
+        Outside a training of ours (`batch.run` is None) it is the whole defense, or it raises
+        ValueError: a loop that only minimises it would have the name of the defense and no more.
+        """
+        hooks = [name for name in _HOOKS if getattr(type(self), name) is not getattr(Defense, name)]
+        if batch.run is None and hooks:
+            raise self.outside(f"it acts through {', '.join(hooks)}, and its loss is plain")
         return F.cross_entropy(batch.logits, batch.labels)
+
+    def outside(self, why: str) -> ValueError:
+        """What `loss` raises in somebody else's loop, where it is not the defense."""
+        name = type(self).__name__
+        return ValueError(
+            f"{name}.loss alone does not defend: {why}; "
+            f"train with `nonmember.train(model, (x, y), {name}(…))`"
+        )
 
     def update(self, run: Run, rows: Tensor) -> tuple[Tensor, Batch]:
         """One step on some training rows; returns the loss and the batch it came from."""

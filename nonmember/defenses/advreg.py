@@ -144,6 +144,8 @@ class AdvReg(Defense):
         loss = F.cross_entropy(batch.logits, batch.labels)
         if o.advreg_alpha == 0 or self._warming_up(batch):
             return loss
+        if batch.run is None and batch.parts is None:
+            raise self.outside("it needs Batch.parts, the attacker net that `attack_loss` trains")
         score = _of(batch.parts)(self._shown(batch.logits), batch.labels)
         if o.advreg_objective == "paper":
             return loss + o.advreg_alpha * F.logsigmoid(score).mean()

@@ -104,7 +104,7 @@ class Distillation(Defense):
     def _ask(self, batch: Batch) -> Tensor:
         teacher = Teacher() if batch.run is None else batch.run.state(Teacher)
         if batch.run is None or teacher.model is None:
-            raise ValueError("Distillation.loss needs the teacher's logits, found None")
+            raise self.outside("it needs the teacher's logits, `teacher`, found None")
         if teacher.answers is not None and batch.rows is not None:
             return teacher.answers[batch.rows]
         with torch.no_grad(), batch.run.autocast():

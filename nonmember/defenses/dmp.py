@@ -101,7 +101,9 @@ class DMP(Defense):
     def loss(self, batch: Batch) -> Tensor:
         """Reads logits, and the teacher's answers on `rows` from the run."""
         if batch.run is None or batch.rows is None:
-            raise ValueError("DMP.loss needs Batch.run and Batch.rows; elsewhere use distil_loss")
+            raise self.outside(
+                "it needs a teacher's answers, by Batch.run and Batch.rows (elsewhere: distil_loss)"
+            )
         taught = batch.run.state(Taught).answers[batch.rows]
         return distil_loss(batch.logits, taught, self.options.dmp_temperature)
 

@@ -64,7 +64,7 @@ class LossGap(Defense):
             return members
         if others is None:
             if batch.run is None:
-                raise ValueError("LossGap.loss needs a batch of non-members, found None")
+                raise self.outside("it needs a batch of non-members, `others`, found None")
             others = forward_inference(batch.run, draw(batch.run, len(batch.labels)))
         gap = (members - F.cross_entropy(others.logits, others.labels)).abs()
         return members + self.options.gap_lambda * gap

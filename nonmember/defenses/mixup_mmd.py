@@ -138,7 +138,7 @@ class MixupMMD(Defense):
         loss = F.cross_entropy(batch.logits, batch.labels)
         run = batch.run
         if run is None or batch.rows is None:
-            raise ValueError("MixupMMD.loss needs Batch.run and Batch.rows; elsewhere use mmd2")
+            raise self.outside("it mixes the batch, and needs Batch.run and Batch.rows (or: mmd2)")
         mixing = run.state(Mixing)
         if mixing.partners is not None:
             others = F.cross_entropy(batch.logits, mixing.partners)

@@ -114,5 +114,5 @@ class SELENA(Defense):
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy against Split-AI's answers, nats. Reads logits, rows and the run."""
         if batch.run is None or batch.rows is None:
-            raise ValueError("SELENA.loss needs Batch.run and Batch.rows")
+            raise self.outside("it needs the answers of sub-models, by Batch.run and Batch.rows")
         return F.cross_entropy(batch.logits, batch.run.state(SplitAI).answers[batch.rows])

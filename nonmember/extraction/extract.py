@@ -20,6 +20,7 @@ from nonmember.extraction.released import Released
 from nonmember.queries import Query, queries
 from nonmember.signal_files import INFERENCE
 from nonmember.task import Task
+from nonmember.training import probe
 from nonmember.training.store import Store
 
 CHUNK = 4096  # samples in hand at a time
@@ -158,6 +159,7 @@ def _extract_one(
     out = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in (*names, *asked)}
     with compute.one_slot(slots, locks) as device, compute.one_thread():
         released = Released(model.task, model.weights, Path(data), device)
+        probe.require_steady(released.model, released.data, model.task.name, device)
         for part in _chunks(evaluated):
             for name, value in released.look(ids[part], labels[part], names).items():
                 out[name][number, part] = value

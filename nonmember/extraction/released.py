@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nonmember import files
 from nonmember.data import prepared
+from nonmember.data.raw import raw_tensor
 from nonmember.data.splits import load_rows
 from nonmember.extraction import signals
 from nonmember.queries import Query, Samples
@@ -29,6 +30,7 @@ class Released:
 
     def __init__(self, task: Task, weights: Path, data: Path, device: str) -> None:
         self.data, self._device = prepared.load(data), torch.device(device)
+        store.require_data(weights, self.data)
         trained = store.load(weights)
         self.model = restore(task, trained, self.data, device)
         self._defense, self._extras = build_defense(task), trained.extras
@@ -40,7 +42,8 @@ class Released:
         """The target that `dvc repro` trained in the repository at `folder`.
 
         `answer` then takes raw inputs as in data/prepared and gives the logits that the defense
-        releases. FileNotFoundError if nothing was trained there.
+        releases. FileNotFoundError if nothing was trained there, ValueError if it was trained on
+        other data than are prepared there now.
         """
         place = Path(folder).resolve()
         if not (place / f"models/{arm}/target.safetensors").is_file():
@@ -77,13 +80,15 @@ class Released:
         kind, std = self.data.kind, self.data.normalise.std
         return query.ask(self.answer, Samples(inputs, labels, rows, kind, std), seed)
 
-    def answer(self, raw: Tensor) -> np.ndarray:
-        """Raw inputs, a tensor (k, …) as in the data set -> released logits (k, classes), an array.
+    def answer(self, raw: Tensor | np.ndarray) -> np.ndarray:
+        """Raw inputs (k, …), as the data set holds them -> released logits (k, classes), an array.
 
-        float32. The classes are in the order of `class_names` in data/prepared/dataset.json.
+        float32. TypeError or ValueError for raw inputs of another dtype or shape. The classes are
+        in the order of `class_names` in data/prepared/dataset.json.
         """
+        inputs = raw_tensor(raw, self.data.inputs.dtype, self.data.shape)
         with torch.inference_mode(), exact():
-            parts = [self._forward(part) for part in raw.split(self.batch_size)]
+            parts = [self._forward(part) for part in inputs.split(self.batch_size)]
         return self._release(torch.cat(parts))
 
     def _forward(self, raw: Tensor) -> Tensor:

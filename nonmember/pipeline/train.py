@@ -10,7 +10,7 @@ from nonmember.data.canaries import Canaries
 from nonmember.data.splits import load_rows
 from nonmember.params import read_compute
 from nonmember.task import Task, make_task
-from nonmember.training import fleet
+from nonmember.training import fleet, probe
 
 
 def target_task(place: Path, arm: str) -> Task:
@@ -40,5 +40,14 @@ def _tasks(place: Path, arm: str, whose: str, first: int) -> list[Task]:
 
 
 def _train(place: Path, tasks: list[Task], paths: list[Path], label: str) -> None:
+    if tasks:
+        _probe(place, tasks[0])
     compute = read_compute(place / "params.yaml")
     fleet.deliver(tasks, place / "data/prepared", paths, compute, label)
+
+
+def _probe(place: Path, task: Task) -> None:
+    """Ask the network before it trains, also about the gradients that `extract` will want."""
+    signals = place / "data/config/signals.json"  # changed attacks alone train nothing anew
+    wanted = files.read_json(signals)["names"] if signals.is_file() else ()
+    probe.before_training(task, prepared.load(place / "data/prepared"), signals=wanted)

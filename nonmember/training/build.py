@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from nonmember.architectures import architectures
 from nonmember.defenses import Defense, defenses
 from nonmember.kinds import Outline
 from nonmember.task import Task
+
+Build = Callable[[Task, Outline], nn.Module]
 
 
 def build_defense(task: Task) -> Defense:

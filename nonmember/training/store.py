@@ -15,6 +15,7 @@ from pathlib import Path
 import safetensors.torch
 
 from nonmember import files
+from nonmember.data.prepared import Prepared
 from nonmember.task import Task
 from nonmember.training.train import Trained
 
@@ -79,6 +80,17 @@ class Store:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_data(weights_path: Path, data: Prepared) -> None:
+    """ValueError if a model file was trained on other data than these."""
+    path = weights_path.with_suffix(".json")
+    trained = files.read_json(path)["data"]
+    if trained != data.sha256:
+        raise ValueError(
+            f"{path}: trained on data {trained[:8]}, but {data.folder} holds {data.name} "
+            f"{data.sha256[:8]}: a key of `dataset` has changed since stage train; run `dvc repro`"
+        )
 
 
 def load(weights_path: str | Path) -> Trained:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nonmember.data.prepared import Prepared
 from nonmember.features import last_linear
 from nonmember.task import Task
-from nonmember.training.build import build_defense, build_model
+from nonmember.training.build import Build, build_defense, build_model
 from nonmember.training.run import Progress, Run
 
 Weights = dict[str, Tensor]
@@ -47,10 +47,12 @@ def train(
     required: Mapping[str, Trained] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    build: Build = build_model,
 ) -> Trained:
     """Train the task's model on the task's rows.
 
-    required: finished trainings of `defense.requires(task)`, by the same names.
+    required: finished trainings of `defense.requires(task)`, by the same names. build: what makes
+    the model, freshly initialised and as the defense adapts it.
     Raises FloatingPointError if loss or weights stop being finite, ValueError if `prepared` is not
     the data that the task was made for or if the defense cannot be trained with these options.
     """
@@ -63,7 +65,7 @@ def train(
         raise ValueError(f"{task.name}: made for other data than {prepared.folder} holds now")
     with _own_rng(place), exact():
         generator = seed_all(task.seed)
-        model = build_model(task, prepared.outline).to(place)
+        model = build(task, prepared.outline).to(place)
         feature_dim = last_linear(model).in_features
         parts = defense.make_parts(prepared.classes, feature_dim)
         inputs, true = prepared.take(task.train_rows)
@@ -97,11 +99,15 @@ def train(
         return trained
 
 
-def train_with_required(task: Task, prepared: Prepared) -> Trained:
-    """`train` on this thread and the CPU, after the models that the defense requires."""
+def train_with_required(
+    task: Task, prepared: Prepared, device: str = "cpu", build: Build = build_model
+) -> Trained:
+    """`train` on this thread, after the models that the defense requires."""
     needed = build_defense(task).requires(task)
-    required = {name: train_with_required(t, prepared) for name, t in needed.items()}
-    return train(task, prepared, required)
+    required = {
+        name: train_with_required(other, prepared, device, build) for name, other in needed.items()
+    }
+    return train(task, prepared, required, device, build=build)
 
 
 def _require_finite(run: Run) -> None:
@@ -115,10 +121,16 @@ def _require_finite(run: Run) -> None:
         )
 
 
-def restore(task: Task, trained: Trained, prepared: Prepared, device: str = "cpu") -> nn.Module:
+def restore(
+    task: Task,
+    trained: Trained,
+    prepared: Prepared,
+    device: str = "cpu",
+    build: Build = build_model,
+) -> nn.Module:
     """The trained model in eval mode on `device`."""
     with _own_rng(torch.device("cpu")):
-        model = build_model(task, prepared.outline)
+        model = build(task, prepared.outline)
     model.load_state_dict(trained.weights)
     return model.to(torch.device(device)).eval()
 

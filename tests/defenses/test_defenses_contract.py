@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from nonmember import optimizers
 from nonmember.compute import ComputeOptions
 from nonmember.data.prepared import Prepared
-from nonmember.defenses import defenses
+from nonmember.defenses import Batch, defenses
 from nonmember.task import Task
 from nonmember.training import fleet, train
 from nonmember.training.build import build_defense, build_model
@@ -299,6 +299,27 @@ def test_settings_of_two_defenses_never_share_a_key() -> None:
     count = Counter(key for _, cls in defenses for key in cls.Options.model_fields)
     assert [key for key, times in count.items() if times > 1] == []
     assert "name" not in count
+
+
+WHOLE = {  # the defenses whose loss is all that a loop needs, or all but the parts it is given
+    "none", "ccl", "center_loss", "confidence_penalty", "crl", "hamp", "label_smoothing",
+    "relaxloss",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loss_outside_a_run_is_the_defense_or_says_that_it_is_not(name: str) -> None:
+    defense = defenses.get(name)(**getattr(module_of(name), "TINY", {}))
+    labels, features = torch.tensor([0, 1, 2, 0]), torch.randn(4, 8)
+    parts = defense.make_parts(3, 8) if name in WHOLE else None
+    batch = Batch(torch.randn(4, 3), labels, features, epoch=5, parts=parts)
+    if name in WHOLE:
+        plain = torch.nn.functional.cross_entropy(batch.logits, labels)
+        assert defense.loss(batch).isfinite()
+        assert torch.equal(defense.loss(batch), plain) == (name == "none")
+    else:
+        with pytest.raises(ValueError, match=r"loss alone does not defend: .*nonmember\.train\("):
+            defense.loss(batch)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])

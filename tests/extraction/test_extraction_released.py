@@ -88,3 +88,20 @@ def test_a_label_changes_the_loss_and_not_the_answer(target: Target) -> None:
 def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no model defended in .*`dvc repro` trains them"):
         Released.of_run(folder=tmp_path)
+
+
+def test_other_data_than_it_was_trained_on_are_refused(target: Target, tmp_path: Path) -> None:
+    other = tiny.save(tmp_path, (1, 8, 8), seed=1)
+    task = tiny.task(other, HAMP)
+    with pytest.raises(ValueError, match=r"0\.json: trained on data \w{8}, but .*`dvc repro`"):
+        Released(task, target.store.weights_path("0"), other.folder, "cpu")
+
+
+def test_raw_inputs_are_those_of_the_data_set(target: Target) -> None:
+    model = target.released()
+    inputs, _ = target.data.take(np.arange(3))
+    np.testing.assert_array_equal(model.answer(inputs.numpy()), model.answer(inputs))
+    with pytest.raises(TypeError, match="must be float32, as the data are, found float64"):
+        model.answer(inputs.double())
+    with pytest.raises(ValueError, match=r"must be \(k, 1, 8, 8\)"):
+        model.answer(inputs[:, :, :4])
