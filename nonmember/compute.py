@@ -50,7 +50,7 @@ class ComputeOptions(Settings):
     )
     memory: str | None = Field(
         None,
-        description="what a stage's processes may take together, such as 3 GiB; null: what is there",
+        description="memory of a stage and its workers, such as 3 GiB; null: what is there",
     )
     checkpoint_minutes: float = Field(
         5.0,
