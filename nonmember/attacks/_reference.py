@@ -49,5 +49,8 @@ def mean_where(values: np.ndarray, use: np.ndarray, what: str) -> np.ndarray:
     count = use.sum(axis=0)
     if not count.any():
         raise ValueError(f"no reference model {what} any of the samples")
-    mean = np.where(use, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+    total = np.zeros(values.shape[1])
+    for row, used in zip(values, use, strict=True):  # no second table beside `values`
+        total += np.where(used, row, 0.0)
+    mean = total / np.maximum(count, 1)
     return np.where(count > 0, mean, mean[count > 0].mean())

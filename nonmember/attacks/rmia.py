@@ -72,7 +72,7 @@ class Rmia(Attack):
             a = self.options.rmia_offline_a
             overall = ((1 + a) * without + 1 - a) / 2
         floor = np.finfo(np.float64).tiny  # offline with a = 1: the mean may be 0
-        own = statistics.cross_entropy(view.log_probs, view.labels)
+        own = view.of(statistics.cross_entropy)
         return -own - np.log(np.maximum(overall, floor))
 
 
@@ -83,4 +83,4 @@ def share_beaten(log_ratio: np.ndarray, population: np.ndarray, gamma: float) ->
 
 
 def _confidence(view: View) -> np.ndarray:
-    return statistics.confidence(view.log_probs, view.labels)
+    return view.of(statistics.confidence)
