@@ -278,8 +278,8 @@ def reference_leak(target: Evidence) -> Leak | None:
     if view is None:
         return None
     inside = _member(view)
-    value = -statistics.log_modified_entropy(view.log_probs, view.labels)
-    right = statistics.correct(view.log_probs, view.labels)[inside]
+    value = -view.of(statistics.log_modified_entropy)
+    right = view.of(statistics.correct)[inside]
     auc = Number.of(rates.auc(value, inside))
     return Leak(auc=auc, acc=round(float(right.mean()), 6), samples=len(right))
 
@@ -287,8 +287,8 @@ def reference_leak(target: Evidence) -> Leak | None:
 def behaviour(view: View) -> Behaviour:
     """How the released answers do on members and non-members."""
     member = _member(view)
-    loss = statistics.cross_entropy(view.log_probs, view.labels)
-    right = statistics.correct(view.log_probs, view.labels)
+    loss = view.of(statistics.cross_entropy)
+    right = view.of(statistics.correct)
     sides = {"train": member, "test": ~member}
     values: dict[str, float] = {}
     for name, side in sides.items():

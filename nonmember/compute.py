@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 import filelock
 import joblib
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nonmember.settings import Settings
 
@@ -42,6 +43,46 @@ class ComputeOptions(Settings):
         "loky",
         description="loky: processes on this machine | ray: a Ray cluster | sequential: no pool",
     )
+    address: str | None = Field(
+        None,
+        min_length=1,
+        description="ray: auto or host:port of a running cluster; null: one on this machine alone",
+    )
+    memory: str | None = Field(
+        None,
+        description="memory of a stage and its workers, such as 3 GiB; null: what is there",
+    )
+    checkpoint_minutes: float = Field(
+        5.0,
+        ge=0,
+        description="how often a long training saves itself, to go on after a kill; 0: never",
+    )
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_bytes(value)
+        return value
+
+    def budget_bytes(self) -> int | None:
+        """`memory` in bytes, None where it names no limit."""
+        return None if self.memory is None else parse_bytes(self.memory)
+
+
+def parse_bytes(text: str) -> int:
+    """'3 GiB' -> 3221225472; MB, GB and TB are powers of 1000, MiB, GiB and TiB of 1024.
+
+    ValueError for anything else, and for less than 1 MB.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?) ?([MGT])(i?)B", text)
+    size = 0
+    if found:
+        number, letter, binary = found.groups()
+        size = int(float(number) * (1024 if binary else 1000) ** ("MGT".index(letter) + 2))
+    if size < 10**6:
+        raise ValueError("must be a size of at least 1 MB such as 3 GiB or 500 MB")
+    return size
 
 
 def available() -> list[str]:

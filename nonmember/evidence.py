@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nonmember.signal_files import INFERENCE, TARGET, open_folder
-from nonmember.views import Chosen, Models, Statistic, View
+from nonmember.views import BLOCK, Chosen, Models, Statistic, View
 
 
 class Evidence:
@@ -133,8 +133,14 @@ class Evidence:
         """A statistic of one model on all samples, (samples,), kept."""
         kept = self._kept.setdefault(statistic, {})
         if model not in kept:
-            seen = View(self.ids, self.labels, np.array(self.logits[model]))
-            kept[model] = statistic(seen)
+            rows = max(BLOCK // self.classes, 1)
+            parts = [slice(begin, begin + rows) for begin in range(0, len(self.ids), rows)]
+            kept[model] = np.concatenate(
+                [
+                    statistic(View(self.ids[p], self.labels[p], np.array(self.logits[model, p])))
+                    for p in parts
+                ]
+            )
         return kept[model]
 
     def _complements(self, one: int, other: int) -> bool:
@@ -160,7 +166,11 @@ class Evidence:
             reference=reference,
             inputs=None if self.inputs is None else np.array(self.inputs[rows]),
             read_public=read_public,
+            read_logits=partial(self._logits_of, model, rows),
         )
+
+    def _logits_of(self, model: int, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+        return np.asarray(self.logits[model, rows[which]])
 
 
 class _References(Models):

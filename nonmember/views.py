@@ -11,6 +11,8 @@ import numpy as np
 
 from nonmember import statistics
 
+BLOCK = 2**23  # logits whose log-probabilities are held at a time: 64 MiB
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -24,6 +26,8 @@ class View:
         on, for attacks that compare models; else None.
     inputs: (n, TYPICAL + d) float32 or None (see signal_files.py).
     read_public: reads `public` when it is asked for; None if there is nothing to read.
+    read_logits: reads the logits of some of the n samples, (k,) positions -> (k, classes), from
+        where they lie, so that whoever needs them later need not keep them.
     """
 
     ids: np.ndarray
@@ -34,19 +38,33 @@ class View:
     reference: Models | None = None
     inputs: np.ndarray | None = None
     read_public: Callable[[], View] | None = None
+    read_logits: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def log_probs(self) -> np.ndarray:
-        """(n, classes) float64 log-probabilities, computed once for all attacks."""
+        """(n, classes) float64 log-probabilities, computed once for all attacks.
+
+        Of a large view `of` asks for a statistic without ever holding all of them.
+        """
         return statistics.log_softmax(self.logits)
+
+    def of(self, statistic: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """(n, …) a statistic of (log-probabilities, labels) that looks at each sample alone."""
+        if self.logits.size <= BLOCK:
+            return statistic(self.log_probs, self.labels)
+        rows = max(BLOCK // self.logits.shape[1], 1)
+        parts = [slice(begin, begin + rows) for begin in range(0, len(self), rows)]
+        return np.concatenate(
+            [statistic(statistics.log_softmax(self.logits[p]), self.labels[p]) for p in parts]
+        )
 
     @cached_property
     def log_odds(self) -> np.ndarray:
         """(n,) float64 log-odds of the true class, computed once for all attacks."""
-        odds = statistics.log_odds(self.log_probs, self.labels)
+        odds = self.of(statistics.log_odds)
         odds.flags.writeable = False  # some attack's scores are these very numbers
         return odds
 

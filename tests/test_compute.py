@@ -212,3 +212,17 @@ def test_workers_keep_the_memory_they_freed(monkeypatch: pytest.MonkeyPatch) -> 
         assert os.environ.get("GLIBC_TUNABLES") == own  # who starts no worker changes nothing
         list(compute.in_pool(ComputeOptions(devices="cpu", workers=1), max, [(1, 2)]))
         assert expected in os.environ["GLIBC_TUNABLES"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("3 GiB", 3 * 2**30), ("500 MB", 500_000_000), ("1.5TB", 1_500_000_000_000)]
+)
+def test_memory_is_read_as_bytes(text: str, size: int) -> None:
+    assert ComputeOptions(memory=text).budget_bytes() == size
+    assert ComputeOptions().budget_bytes() is None
+
+
+@pytest.mark.parametrize("text", ["", "3", "3 cows", "-1 GB", "0.1 MB", "3 gib", "1e9 GB"])
+def test_memory_that_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="must be a size of at least 1 MB such as 3 GiB"):
+        ComputeOptions(memory=text)

@@ -11,6 +11,7 @@ import pytest
 from signal_arrays import CLASSES, MODELS, SAMPLES, make_arrays, write
 from typed import sure
 
+from nonmember import evidence as evidence_of
 from nonmember import statistics
 from nonmember.evidence import Evidence
 from nonmember.views import View
@@ -215,3 +216,24 @@ def test_known_non_members_are_read_when_they_are_asked_for(
     assert read == [4]
     assert target.public is target.public
     assert read == [4, 4]
+
+
+def test_a_statistic_of_all_samples_is_the_same_in_blocks(
+    tmp_path: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path, arrays)
+
+    def odds(view: View) -> np.ndarray:
+        return view.log_odds
+
+    whole = sure(Evidence(folder).target.reference).of_each(odds)
+    monkeypatch.setattr(evidence_of, "BLOCK", 3 * CLASSES)
+    np.testing.assert_array_equal(sure(Evidence(folder).target.reference).of_each(odds), whole)
+
+
+def test_logits_are_read_again_from_where_they_lie(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    shadow = Evidence(write(tmp_path, arrays)).shadows[1]
+    which = np.array([2, 0])
+    np.testing.assert_array_equal(sure(shadow.read_logits)(which), shadow.logits[which])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from nonmember import statistics
+from nonmember import statistics, views
 from nonmember.views import Chosen, Models, View
 
 
@@ -80,3 +81,14 @@ def test_a_statistic_needs_one_model_in_memory_at_a_time() -> None:
 def test_models_must_say_what_they_were_trained_on() -> None:
     with pytest.raises(ValueError, match="must be known what each model was trained on"):
         Models([view(0, [True] * 3), view(1)]).trained_on()
+
+
+@pytest.mark.parametrize("statistic", [statistics.log_odds, statistics.cross_entropy])
+def test_a_large_view_is_asked_in_blocks_and_says_the_same(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = view(0).of(statistic)
+    monkeypatch.setattr(views, "BLOCK", 8)  # two of the three samples
+    large = view(0)
+    np.testing.assert_array_equal(large.of(statistic), whole)
+    assert "log_probs" not in vars(large)  # never held together

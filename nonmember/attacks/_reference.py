@@ -19,11 +19,13 @@ def log_odds(view: View) -> np.ndarray:
 def softened(temperature: float) -> Statistic:
     """log p_y of logits that are divided by the temperature, (n,); one function a temperature."""
 
-    def log_probability(view: View) -> np.ndarray:
-        log_p = view.log_probs
+    def of_rows(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
         if temperature != 1:
             log_p = statistics.log_softmax(log_p / temperature)
-        return -statistics.cross_entropy(log_p, view.labels)
+        return -statistics.cross_entropy(log_p, labels)
+
+    def log_probability(view: View) -> np.ndarray:
+        return view.of(of_rows)
 
     return log_probability
 
@@ -65,5 +67,8 @@ def mean_where(values: np.ndarray, use: np.ndarray, what: str) -> np.ndarray:
     count = use.sum(axis=0)
     if not count.any():
         raise ValueError(f"no reference model {what} any of the samples")
-    mean = np.where(use, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+    total = np.zeros(values.shape[1])
+    for row, used in zip(values, use, strict=True):  # no second table beside `values`
+        total += np.where(used, row, 0.0)
+    mean = total / np.maximum(count, 1)
     return np.where(count > 0, mean, mean[count > 0].mean())

@@ -26,4 +26,4 @@ class Calibration(Attack):
 
 
 def _loss(view: View) -> np.ndarray:
-    return statistics.cross_entropy(view.log_probs, view.labels)
+    return view.of(statistics.cross_entropy)

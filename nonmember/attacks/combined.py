@@ -99,7 +99,7 @@ class Combined(Attack):
         told = {
             "log-odds": view.log_odds,
             "typicality": read_inputs(view, "combined")[:, :TYPICAL],
-            "other classes": statistics.largest_others(view.log_probs, view.labels, _OTHERS),
+            "other classes": view.of(_largest_others),
         }
         if view.reference:
             told |= self._beside_models(view)
@@ -134,6 +134,10 @@ class Combined(Attack):
         if quantile.can_learn(public):
             told["quantile"] = quantile.score(view)
         return told
+
+
+def _largest_others(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return statistics.largest_others(log_p, labels, _OTHERS)
 
 
 def _excess(view: View, public: View) -> np.ndarray:

@@ -17,4 +17,4 @@ from nonmember.views import View
 class Entropy(Attack):
     def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, minus the log of nats."""
-        return -statistics.log_entropy(view.log_probs)
+        return -view.of(lambda log_p, _: statistics.log_entropy(log_p))

@@ -23,6 +23,8 @@ from nonmember.attacks._reference import log_odds, mean_where, online_needs, rea
 from nonmember.settings import Settings
 from nonmember.views import View
 
+_BLOCK = 2**14  # samples whose squares are added up at a time
+
 
 class LikelihoodRatio(Attack):
     min_shadows = 3
@@ -61,8 +63,11 @@ class LikelihoodRatio(Attack):
     ) -> tuple[np.ndarray, np.ndarray]:
         """(value − mean) / sd and log sd, each (n,), with mean and sd of the models in use."""
         mean = mean_where(values, use, what)
-        spread = np.where(use, values - mean, 0.0)
-        squares = np.einsum("mn,mn->n", spread, spread)
+        squares = np.empty(len(mean))
+        for begin in range(0, len(mean), _BLOCK):  # no second table beside `values`
+            part = slice(begin, begin + _BLOCK)
+            spread = np.where(use[:, part], values[:, part] - mean[part], 0.0)
+            squares[part] = np.einsum("mn,mn->n", spread, spread)
         freedom = np.maximum(use.sum(axis=0) - 1, 0)
         if not squares[freedom > 0].sum() > 0:
             raise ValueError(

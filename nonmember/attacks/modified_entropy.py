@@ -17,4 +17,4 @@ from nonmember.views import View
 class ModifiedEntropy(Attack):
     def _score(self, view: View) -> np.ndarray:
         """(samples,) float64, minus the log of nats."""
-        return -statistics.log_modified_entropy(view.log_probs, view.labels)
+        return -view.of(statistics.log_modified_entropy)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def loss(arms: Sequence[Arm]) -> Figure:
     """Histograms of the cross-entropy loss (RelaxLoss, Fig. 1), on a log axis."""
-    values = [statistics.cross_entropy(arm.view.log_probs, arm.view.labels) for arm in arms]
+    values = [arm.view.of(statistics.cross_entropy) for arm in arms]
     made, panels = histograms(arms, [np.log10(np.maximum(v, FLOOR)) for v in values])
     for axes, arm, losses in zip(panels, arms, values, strict=True):
         for inside, line in ((True, "-"), (False, "--")):

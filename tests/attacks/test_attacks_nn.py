@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from typed import sure
 
 from nonmember import statistics
+from nonmember.attacks import nn
 from nonmember.attacks.nn import NeuralNetwork
 from nonmember.metrics import rates
 from nonmember.views import View
@@ -138,9 +140,9 @@ def test_it_trains_and_scores_on_one_thread_so_that_sums_do_not_depend_on_their_
 ) -> None:
     seen, train = [], NeuralNetwork._train
 
-    def record(self: NeuralNetwork, inputs: np.ndarray, member: np.ndarray) -> Any:
+    def record(self: NeuralNetwork, table: Any) -> Any:
         seen.append(torch.get_num_threads())
-        return train(self, inputs, member)
+        return train(self, table)
 
     monkeypatch.setattr(NeuralNetwork, "_train", record)
     threads = torch.get_num_threads()
@@ -173,3 +175,33 @@ def test_rounded_probabilities_hide_what_log_probabilities_show() -> None:
 
     assert auc_of("log_probabilities_label") > 0.95
     assert auc_of("probabilities_label") < 0.65
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_rows_read_anew_in_blocks_give_the_scores_of_rows_kept(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, other = fitted(nn_input=kind, nn_epochs=3), view(3)
+    monkeypatch.setattr(nn, "IN_MEMORY", 0)
+    monkeypatch.setattr(nn, "_BLOCK", 4 * 37)
+    in_blocks = fitted(nn_input=kind, nn_epochs=3)
+    for one, two in zip(weights(whole), weights(in_blocks), strict=True):
+        assert torch.equal(one, two)
+    scores = in_blocks.score(other)  # a product's last digit may depend on how many rows it has
+    np.testing.assert_allclose(scores, whole.score(other), rtol=1e-9, atol=1e-12)
+
+
+def test_rows_read_anew_come_from_where_the_logits_lie() -> None:
+    """Of three views, in the order asked for."""
+    views = [view(seed, n=20) for seed in (1, 2, 3)]
+    read = [dataclasses.replace(v, read_logits=v.logits.__getitem__) for v in views]
+    attack = NeuralNetwork()
+    table = nn._Table(read, attack._inputs)
+    rows = np.array([45, 3, 59, 20, 0, 19])
+    kept, member = table.take(rows)
+    table._kept = None
+    anew, again = table.take(rows)
+    np.testing.assert_array_equal(anew, kept)
+    np.testing.assert_array_equal(again, member)
+    expected = np.concatenate([sure(v.member) for v in views])[rows]
+    np.testing.assert_array_equal(member, expected)
