@@ -20,6 +20,7 @@ import filelock
 import joblib
 from pydantic import Field, field_validator
 
+from nonmember import lifeline, ray_pool
 from nonmember.settings import Settings
 
 # Workers keep the memory they freed, in large pages: a convolutional net otherwise asks the system
@@ -52,11 +53,6 @@ class ComputeOptions(Settings):
         None,
         description="memory of a stage and its workers, such as 3 GiB; null: what is there",
     )
-    checkpoint_minutes: float = Field(
-        5.0,
-        ge=0,
-        description="how often a long training saves itself, to go on after a kill; 0: never",
-    )
 
     @field_validator("memory")
     @classmethod
@@ -64,6 +60,10 @@ class ComputeOptions(Settings):
         if value is not None:
             parse_bytes(value)
         return value
+
+    def on_this_machine(self) -> ComputeOptions:
+        """The same without Ray, for work whose files lie here."""
+        return self.model_copy(update={"backend": "loky"}) if self.backend == "ray" else self
 
     def budget_bytes(self) -> int | None:
         """`memory` in bytes, None where it names no limit."""
@@ -118,10 +118,12 @@ def resolve(options: ComputeOptions) -> list[str]:
 def slots(options: ComputeOptions) -> list[str]:
     """One entry a worker: the device it works on, in turn, so that few models use all devices.
 
-    ValueError if the backend is not installed or a device is not there.
+    Empty for Ray, which hands out devices itself. ValueError if the backend is not installed or a
+    device is not there.
     """
-    if options.backend == "ray" and importlib.util.find_spec("ray") is None:
-        raise ValueError("compute.backend: ray is not installed; pip install -e '.[ray]'")
+    if options.backend == "ray":
+        _require_ray()
+        return []
     rounds = [[device] * _workers(options, device) for device in resolve(options)]
     return [device for turn in zip_longest(*rounds) for device in turn if device is not None]
 
@@ -175,25 +177,51 @@ def naming_deaths(doing: str) -> Iterator[None]:
         ) from error
 
 
+def share(options: ComputeOptions, value: Any) -> Any:
+    """A large argument of many calls of `in_pool`: as it is, or once in Ray's object store."""
+    if options.backend != "ray":
+        return value
+    _join_cluster(options)
+    return ray_pool.share(value)
+
+
 def in_pool(
     options: ComputeOptions, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
 ) -> Iterator[Any]:
     """Call `function` with each of `calls` in the pool; results come as they are finished."""
     work = list(calls)
-    jobs = min(len(slots(options)), len(work))
-    if options.backend != "sequential":
-        os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
     if options.backend == "ray":
-        from ray.util.joblib import register_ray
+        _join_cluster(options)
+        devices: Literal["auto", "cpu"] = "auto" if options.devices == "auto" else "cpu"
+        workers = None if options.workers == "auto" else options.workers
+        return ray_pool.run(function, work, devices, workers)
+    jobs = min(len(slots(options)), len(work))
+    # Only as many calls as there may be workers are handed out at a time.
+    settings: dict[str, Any] = {
+        "return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": max(jobs, 1),
+    }  # fmt: skip
+    todo = (joblib.delayed(function)(*call) for call in work)
+    if options.backend == "sequential":
+        return iter(joblib.Parallel(n_jobs=1, backend="sequential", **settings)(todo))
+    os.environ.setdefault("GLIBC_TUNABLES", _ALLOCATOR)
+    tied = {"initializer": lifeline.tie, "initargs": (os.getpid(),)}
+    with joblib.parallel_config(backend="loky", **tied), lifeline.deaf_children():
+        # One job still gets a worker of its own: a crash there can be reported, one here cannot.
+        return iter(joblib.Parallel(n_jobs=max(jobs, 2), **settings)(todo))
 
-        register_ray()
-    # One job still gets a worker of its own: a crash there can be reported, one here cannot. Only
-    # as many calls as there may be workers are handed out at a time.
-    parallel = joblib.Parallel(
-        n_jobs=max(jobs, 2 if options.backend == "loky" else 1),
-        backend=options.backend,
-        return_as="list" if options.backend == "ray" else "generator_unordered",  # ray has no other
-        batch_size=1,
-        pre_dispatch=max(jobs, 1),
-    )
-    return iter(parallel(joblib.delayed(function)(*call) for call in work))
+
+def _join_cluster(options: ComputeOptions) -> None:
+    """ValueError if Ray is not installed, the devices are a list, or no cluster answers."""
+    _require_ray()
+    if options.devices not in ("auto", "cpu", ["cpu"]):
+        raise ValueError(
+            f"compute.devices: Ray hands out the devices of its nodes; with compute.backend: ray "
+            f"must be auto or cpu, found {options.devices}"
+        )
+    budget = options.budget_bytes()
+    ray_pool.connect(options.address, None if budget is None else max(budget // 4, 80 * 2**20))
+
+
+def _require_ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise ValueError("compute.backend: ray is not installed; pip install -e '.[ray]'")

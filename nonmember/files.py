@@ -49,16 +49,40 @@ def _temporary(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A neighbour to fill, which takes the place of `folder` at the end, or goes on an error."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
+    _forget_killed(folder)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(parents=True)
     try:
         yield temporary
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    for attempt in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            temporary.rename(folder)
+            return
+        except OSError:  # another process was a moment faster
+            if attempt == 4:
+                raise
+
+
+def _forget_killed(folder: Path) -> None:
+    """Remove what processes that are no more left of `whole_folder`."""
+    for left in folder.parent.glob(f".{folder.name}.*.*.tmp"):
+        owner = left.name.removeprefix(f".{folder.name}.").partition(".")[0]
+        if not (owner.isdecimal() and _alive(int(owner))):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        pass
+    return True
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from project import ROOT
 # The modules that lie in no folder, each in an order in which it imports only those before it.
 TIERS = {
     "base": ("settings", "registry", "files", "yaml12", "statistics", "features", "console",
-             "signal_files", "fingerprint", "kinds", "notices"),
-    "middle": ("compute", "params", "views", "evidence", "task", "optimizers"),
+             "signal_files", "fingerprint", "kinds", "notices", "lifeline"),
+    "middle": ("ray_pool", "compute", "params", "views", "evidence", "task", "optimizers"),
     "top": ("rules", "config", "audit", "doctor"),
 }  # fmt: skip
 ALLOWED: dict[str, set[str]] = {  # folder or tier -> those it imports, deferred and for types too

@@ -110,7 +110,7 @@ def test_room_for_an_array_is_taken_before_it_is_filled(
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with files.whole_folder(tmp_path / "a") as place:
         (place / "one").write_text("1")
-        assert names(tmp_path) == [".a.tmp"]
+        assert [name[:3] for name in names(tmp_path)] == [".a."]
     assert names(tmp_path) == ["a"]
 
     def fail() -> None:
@@ -122,6 +122,18 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         fail()
     assert names(tmp_path) == ["a"]
     assert names(tmp_path / "a") == ["one"]
+
+
+def test_two_fill_one_folder_at_once_and_the_later_one_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".a.999999999.0.tmp"  # of a killed run: no process has this number
+    left.mkdir()
+    with files.whole_folder(tmp_path / "a") as later:
+        (later / "who").write_text("later")
+        with files.whole_folder(tmp_path / "a") as sooner:
+            (sooner / "who").write_text("sooner")
+        assert (tmp_path / "a" / "who").read_text() == "sooner"
+    assert (tmp_path / "a" / "who").read_text() == "later"
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_compute_alone(tmp_path: Path) -> None:
     with pytest.raises(ParamsError) as error:
         read_compute(write(tmp_path, "compute: {workers: 0, devices: 'cuda:0', thread: 1}\n"))
     assert error.value.problems == [
-        "compute.thread: unknown key (known: address, backend, checkpoint_minutes, devices, memory, workers)",
+        "compute.thread: unknown key (known: address, backend, devices, memory, workers)",
         "compute.devices: must be 'auto' or 'cpu' or a list, found 'cuda:0'",
         "compute.workers: must be 'auto' or at least 1, found 0",
     ]

@@ -11,7 +11,7 @@ dataset.json  name, kind, n, classes, class_names, shape, vocabulary, mean, std,
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +126,10 @@ class Prepared:
             len(self.labels), self.classes, self.shape, self.kind, self.vocabulary,
             largest(self.groups),
         )  # fmt: skip
+
+    def in_memory(self) -> Prepared:
+        """The same with arrays that can be sent to another machine."""
+        return replace(self, inputs=np.array(self.inputs), labels=np.array(self.labels))
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw inputs and labels of some rows, as tensors of their own."""

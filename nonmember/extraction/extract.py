@@ -82,7 +82,7 @@ def extract_signals(
     that model has the sample as member or non-member.
     """
     data, folder = data.resolve(), folder.resolve()  # a worker may have another working directory
-    loaded = prepared.load(data)
+    loaded, options = prepared.load(data), options.on_this_machine()
     with files.whole_folder(folder) as temporary:
         ids = _describe(models, loaded, temporary, wanted, canaries, known)
         _reserve(temporary, len(models), len(ids), loaded.classes, wanted)

@@ -115,5 +115,6 @@ def make_stamp(place: Path, arm: str, model: str, chosen: Iterable[str]) -> Stam
 
 
 def workers(place: Path) -> ComputeOptions:
-    """Those of params.yaml on the CPU: no attack needs a GPU."""
-    return read_compute(place / "params.yaml").model_copy(update={"devices": "cpu"})
+    """Those of params.yaml on this machine's CPU: the signals lie here, and need no GPU."""
+    here = read_compute(place / "params.yaml").on_this_machine()
+    return here.model_copy(update={"devices": "cpu"})

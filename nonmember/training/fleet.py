@@ -9,6 +9,7 @@ whatever became of the run that wanted it.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 import time
@@ -17,18 +18,19 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import filelock
 
-from nonmember import compute, files
+from nonmember import compute, files, ray_pool
 from nonmember.compute import ComputeOptions
 from nonmember.data import prepared
 from nonmember.task import Task
 from nonmember.training import fingerprint
 from nonmember.training.build import build_defense
 from nonmember.training.progress import Board, Watcher
-from nonmember.training.store import Store
-from nonmember.training.train import train
+from nonmember.training.store import Packed, Store, pack
+from nonmember.training.train import Trained, train
 
 
 def train_all(
@@ -93,11 +95,15 @@ def _train_wave(
     label: str,
 ) -> None:
     board = Board(store.folder.parent / "progress" / f"{os.getpid()}")
-    calls = [(key, task, str(data), store, slots, board) for key, task in wave.items()]
     names = {key: task.name for key, task in wave.items()}
     try:
         with Watcher(board, label, names) as watcher:
-            for key in compute.in_pool(options, _train_one, calls):
+            if options.backend == "ray":
+                finished = _train_far(wave, data, store, options, board)
+            else:
+                calls = [(key, task, str(data), store, slots, board) for key, task in wave.items()]
+                finished = compute.in_pool(options, _train_one, calls)
+            for key in finished:
                 watcher.finished(key, files.read_json(store.recipe_path(key))["curve"])
     except KeyboardInterrupt:
         raise
@@ -129,28 +135,88 @@ def _train_one(
     key: str, task: Task, data: str, store: Store, slots: list[str], board: Board
 ) -> str:
     """In a worker: train one task and store it. Returns its fingerprint."""
-    out_of_memory = f"{task.name}: out of memory; lower train.batch_size or compute.workers"
-    with compute.one_slot(slots, store.folder.parent / "slots") as device, compute.one_thread():
-        board.start(key)
-        try:
-            needed = build_defense(task).requires(task)
+    with compute.one_slot(slots, store.folder.parent / "slots") as device:
+        needed = build_defense(task).requires(task)
+        with _blaming(task):
             required = {name: store.get(fingerprint.of_task(t)) for name, t in needed.items()}
-            # On a CPU what the one thread has worked: other work beside it does not count.
-            clock = time.process_time if device == "cpu" else time.perf_counter
-            began = clock()
             samples = _prepared(data, task.data)
-            trained = train(task, samples, required, device, board.reporter(key))
-            seconds = clock() - began
+        trained, seconds = _timed(key, task, samples, required, device, board)
+        with _blaming(task):
             store.put(key, task, trained)
-            board.log(key, task.name, seconds)
-        except MemoryError as error:
-            raise TrainingFailed(out_of_memory) from error
-        except Exception as error:
-            short = "out of memory" in str(error).lower() or "can't allocate" in str(error).lower()
-            raise TrainingFailed(out_of_memory if short else _first_line(task, error)) from error
-        finally:
-            board.stop(key)
+        board.log(key, task.name, seconds)
     return key
+
+
+def _train_far(
+    wave: Mapping[str, Task], data: Path, store: Store, options: ComputeOptions, board: Board
+) -> Iterator[str]:
+    """Train on nodes that may share no disk: all they need travels there, and the models back."""
+    samples = compute.share(options, prepared.load(data).in_memory())
+    shared: dict[str, Any] = {}
+    calls = []
+    for key, task in wave.items():
+        needed = {n: fingerprint.of_task(t) for n, t in build_defense(task).requires(task).items()}
+        for other in needed.values():
+            if other not in shared:
+                shared[other] = compute.share(options, store.get(other))
+        calls.append((key, task, samples, board, list(needed), *map(shared.get, needed.values())))
+    for packed, seconds in compute.in_pool(options, _train_there, calls):
+        store.keep(packed)
+        board.log(packed.key, wave[packed.key].name, seconds)
+        yield packed.key
+
+
+def _train_there(
+    key: str,
+    task: Task,
+    samples: prepared.Prepared,
+    board: Board,
+    names: list[str],
+    *models: Trained,
+) -> tuple[Packed, float]:
+    """On a node: train one task. Returns what the store will hold, and the seconds it took."""
+    if fingerprint.of_task(task) != key:
+        raise TrainingFailed(
+            f"{task.name}: the node {platform.node()} has another version of nonmember or of its "
+            "libraries than the machine that asks; install the same one on all nodes"
+        )
+    required = dict(zip(names, models, strict=True))
+    trained, seconds = _timed(key, task, samples, required, ray_pool.device(), board)
+    return pack(key, task, trained), seconds
+
+
+def _timed(
+    key: str,
+    task: Task,
+    samples: prepared.Prepared,
+    required: Mapping[str, Trained],
+    device: str,
+    board: Board,
+) -> tuple[Trained, float]:
+    """A training in this process, noted on the board, and the seconds it took."""
+    # On a CPU what the one thread has worked: other work beside it does not count.
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    began = clock()
+    board.start(key)
+    try:
+        with _blaming(task), compute.one_thread():
+            trained = train(task, samples, required, device, board.reporter(key))
+    finally:
+        board.stop(key)
+    return trained, clock() - began
+
+
+@contextmanager
+def _blaming(task: Task) -> Iterator[None]:
+    """Any error of the block is one of this task's training."""
+    out_of_memory = f"{task.name}: out of memory; lower train.batch_size or compute.workers"
+    try:
+        yield
+    except MemoryError as error:
+        raise TrainingFailed(out_of_memory) from error
+    except Exception as error:
+        short = "out of memory" in str(error).lower() or "can't allocate" in str(error).lower()
+        raise TrainingFailed(out_of_memory if short else _first_line(task, error)) from error
 
 
 def _first_line(task: Task, error: Exception) -> str:

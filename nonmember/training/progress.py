@@ -79,6 +79,8 @@ class Board:
     def _write(self, key: str, note: Mapping[str, float]) -> None:
         data = json.dumps(dict(note)).encode()
         path = self.folder / f"{key}.json"
+        if not self.folder.is_dir():  # on a machine with another disk
+            return
         with contextlib.suppress(OSError):  # a note that cannot be kept must not end a training
             files.write(path, lambda file: file.write(data), durable=False)
 
@@ -104,6 +106,7 @@ class Watcher:
         )
 
     def __enter__(self) -> Watcher:
+        self.board.folder.mkdir(parents=True, exist_ok=True)
         if not self.terminal:
             print(f"{self.label}: {len(self.names)} to train", file=sys.stderr, flush=True)
         self._thread.start()

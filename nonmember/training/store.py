@@ -11,6 +11,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 
@@ -57,24 +58,40 @@ class Store:
 
     def put(self, key: str, task: Task, trained: Trained) -> None:
         """Save a finished training; the weights come last and mark it finished."""
-        extras = {EXTRA + name: tensor for name, tensor in trained.extras.items()}
-        data = safetensors.torch.save({**trained.weights, **extras})
-        files.write_json(
-            self.recipe_path(key),
-            {
-                **task.recipe(),
-                "fingerprint": key,
-                "members": len(task.train_rows),
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "facts": trained.facts,
-                "curve": trained.curve,
-            },
-        )
-        files.write_bytes(self.weights_path(key), data)
+        self.keep(pack(key, task, trained))
+
+    def keep(self, packed: Packed) -> None:
+        """Save a training that was finished here or elsewhere."""
+        files.write_json(self.recipe_path(packed.key), packed.recipe)
+        files.write_bytes(self.weights_path(packed.key), packed.weights)
 
     def get(self, key: str) -> Trained:
         """A finished training by its fingerprint."""
         return load(self.weights_path(key))
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A finished training as it travels: its JSON and the bytes of its safetensors file."""
+
+    key: str
+    recipe: dict[str, Any]
+    weights: bytes
+
+
+def pack(key: str, task: Task, trained: Trained) -> Packed:
+    """What the two files of a finished training will hold."""
+    extras = {EXTRA + name: tensor for name, tensor in trained.extras.items()}
+    data = safetensors.torch.save({**trained.weights, **extras})
+    recipe = {
+        **task.recipe(),
+        "fingerprint": key,
+        "members": len(task.train_rows),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "facts": trained.facts,
+        "curve": trained.curve,
+    }
+    return Packed(key, recipe, data)
 
 
 def _sha256(path: Path) -> str:
