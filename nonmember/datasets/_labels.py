@@ -161,6 +161,8 @@ def _stand_ins(texts: list[str]) -> tuple[list[str], list[str]]:
         lone = [t for t, v in values.items() if v <= 0 or v in CODES_OF_NONE]
         return words + (lone if others >= 2 and len(values) == 1 else []), []
     run = _run(sorted(values.values()))
+    if {-1.0, -2.0} <= set(values.values()):  # a scale around 0
+        run |= {-v for v in _run(sorted(-v for v in values.values()))}
     apart = [t for t, v in values.items() if v not in run and (v < 0 or v in CODES_OF_NONE)]
     if len(run) < 2 or len(run) + len(apart) < len(values):
         return words, []

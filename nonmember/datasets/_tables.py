@@ -68,7 +68,7 @@ class Rounding:
     def see(self, block: np.ndarray) -> None:
         """block: (rows, features) of finite numbers, as they were read."""
         exact = np.sort(block.astype(np.float64), axis=0)
-        noise = 1e-10 * np.maximum(np.abs(exact[1:]), np.abs(exact[:-1]))
+        noise = 1e-13 * np.maximum(np.abs(exact[1:]), np.abs(exact[:-1]))
         self.rows += len(block)
         self.before += 1 + (np.diff(exact, axis=0) > noise).sum(0)
         self.after += 1 + (np.diff(exact.astype(np.float32), axis=0) > 0).sum(0)

@@ -45,7 +45,8 @@ class Npz(Dataset):
             description="tokens: ids are 0 … vocabulary − 1; null: as many as the largest needs",
         )
         layout: Literal["auto", "channels_first", "channels_last"] = Field(
-            "auto", description="where images have their channels; auto: where the shape tells"
+            "auto",
+            description="images: auto (as the shape tells) | channels_first | channels_last",
         )
 
     group_is = "an array"
