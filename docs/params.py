@@ -24,7 +24,13 @@ from nonmember.compute import ComputeOptions
 from nonmember.data.splits import SplitOptions
 from nonmember.datasets import datasets
 from nonmember.defenses import defenses
-from nonmember.params import AttackerOptions, MetricOptions, RecordOptions, ShadowOptions
+from nonmember.params import (
+    AcceptOptions,
+    AttackerOptions,
+    MetricOptions,
+    RecordOptions,
+    ShadowOptions,
+)
 from nonmember.registry import Registry
 from nonmember.settings import Settings
 from nonmember.task import TrainOptions
@@ -32,7 +38,7 @@ from nonmember.task import TrainOptions
 FILE = Path(__file__).parent.parent / "params.yaml"
 SECTIONS: dict[str, list[type[Settings] | Registry[Any]]] = {
     "compute": [ComputeOptions],
-    "dataset": [datasets],
+    "dataset": [AcceptOptions, datasets],
     "split": [SplitOptions],
     "model": [architectures],
     "train": [TrainOptions],

@@ -21,6 +21,7 @@ from nonmember.data.splits import SplitOptions
 from nonmember.datasets import Outline, datasets
 from nonmember.defenses import defenses
 from nonmember.params import (
+    AcceptOptions,
     AttackerOptions,
     MetricOptions,
     ParamsError,
@@ -39,6 +40,7 @@ from nonmember.settings import Settings
 from nonmember.task import TrainOptions
 
 T = TypeVar("T")
+QUEUED = "queued runs see files that git or DVC tracks only: track the data, or give a path from /"
 SECTIONS = (
     "seed", "compute", "dataset", "split", "model", "train", "defense", "shadows", "attacks",
     "metrics", "records",
@@ -123,7 +125,15 @@ class _Checker:
 
     def _dataset(self, split: SplitOptions | None) -> dict[str, Any]:
         """The active data source, with the group that it is to read."""
-        dataset = self._part("dataset", datasets, ("name", "path"))
+        dataset = self._part("dataset", datasets, ("name", "path", "accept"))
+        accept: AcceptOptions | None = check_fixed(
+            "dataset",
+            {k: v for k, v in self._written("dataset").items() if k == "accept"},
+            AcceptOptions,
+            self.problems,
+        )
+        if dataset:
+            dataset["accept"] = [] if accept is None else accept.accept
         if dataset and split and split.group and datasets.get(dataset["name"]).group_is:
             dataset["group"] = split.group
         return dataset
@@ -157,6 +167,10 @@ class _Checker:
             path = values.get("path", "data/raw")
             if not isinstance(path, str):
                 self.problems.append(f"{section}.path: must be text, found {shown(path)}")
+                return {}
+            if path.startswith("~"):
+                whole = Path(path).expanduser()
+                self.problems.append(f"{section}.path: DVC knows no ~, write {whole}, found {path}")
                 return {}
             active["path"] = path
         return active
@@ -201,6 +215,8 @@ class _Checker:
         """The size of the data; None, with `problems` extended, if it cannot be read."""
         source, path = _build(datasets, dataset), Path(dataset["path"])
         problems = source.check(path)
+        if problems and not path.exists() and _queued(Path.cwd()):
+            problems = [f"{line}; {QUEUED}" for line in problems]
         self.problems += problems
         if problems:
             return None
@@ -209,6 +225,12 @@ class _Checker:
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
             return None
+
+
+def _queued(place: Path) -> bool:
+    """Whether DVC runs an experiment from its queue, or with --temp, in a copy of the folder."""
+    parts = place.parts
+    return any(parts[i : i + 3] == (".dvc", "tmp", "exps") for i in range(len(parts)))
 
 
 def _settled(defense: dict[str, Any], classes: int) -> dict[str, Any]:
@@ -251,6 +273,7 @@ class _Active:
             "attacks": {
                 "seed": self.seed,
                 **self.attacker,
+                "accept": self.dataset["accept"],
                 "attacks": self.attacks,
                 "metrics": dump["metrics"],
             },

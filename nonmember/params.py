@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from nonmember import yaml12
 from nonmember.compute import ComputeOptions
+from nonmember.notices import KNOWN
 from nonmember.registry import Registry
 from nonmember.settings import Settings
 
@@ -44,6 +45,25 @@ class ShadowOptions(Settings):
         "split",
         description="split: on the attacker's data | random_half: on halves of the target's",
     )
+
+
+class AcceptOptions(Settings):
+    """The key of the `dataset` section that belongs to no source."""
+
+    accept: list[str] = Field(
+        default_factory=list,
+        description="findings that you know and accept, by name (docs/methods.md lists them)",
+    )
+
+    @field_validator("accept")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        unknown = [name for name in names if name not in KNOWN]
+        if unknown:
+            raise ValueError(
+                f"no finding is called {unknown[0]}, known: {', '.join(sorted(KNOWN))}"
+            )
+        return names
 
 
 class AttackerOptions(Settings):

@@ -75,7 +75,7 @@ def test_good_content(make: Make) -> None:
         "dataset", "split", "undefended", "defended", "stamp_undefended", "stamp_defended",
         "shadows", "signals", "attacks",
     }  # fmt: skip
-    assert content["dataset"] == {"name": "digits", "path": "data/raw"}
+    assert content["dataset"] == {"name": "digits", "path": "data/raw", "accept": []}
     assert content["defended"]["defense"]["alpha_rce"] == 0.5
     assert "relax_alpha" not in content["defended"]["defense"]
     assert content["undefended"] == {**content["defended"], "defense": {"name": "none"}}

@@ -61,7 +61,7 @@ def main(names: list[str], changes: list[str], seeds: int, out: str) -> None:
         page.add(entry, outcomes)
         page.write()
         print(" | ".join(page.rows[-1]), flush=True)
-    stamp = page.controls[0].stamp.short()
+    stamp = page.controls[0].corner()
     files.write_bytes(f"{out}.png", tradeoff(page.points, stamp))
 
 
@@ -89,10 +89,12 @@ class Page:
         self.tests: dict[str, Any] = {}
         self.controls: Sequence[AuditReport] = []
         self.base: Sequence[float | None] = []
+        self.notices: dict[str, None] = {}
 
     def add(self, entry: Entry, outcomes: Sequence[Outcome]) -> None:
         """One row: a defense under every seed; the control comes first."""
         name, reports = str(entry), [o.report for o in outcomes if o.report is not None]
+        self.notices |= dict.fromkeys(n.line() for report in reports for n in report.notices)
         for seed, report in enumerate(reports, self.first_seed):
             self.lines += comparison.records(name, seed, report)
         if entry == CONTROL:
@@ -113,7 +115,9 @@ class Page:
         """What there is so far, each file whole."""
         stamp = self.controls[0].stamp.line()
         table = tables.markdown(HEAD, self.rows, LEFT)
-        files.write_bytes(f"{self.out}.md", f"{table}\n\n{stamp}\n".encode())
+        files.write_bytes(
+            f"{self.out}.md", "\n\n".join([table, stamp, *self.notices, ""])[:-1].encode()
+        )
         text = io.StringIO()
         writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
         writer.writeheader()

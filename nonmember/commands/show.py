@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,13 @@ def notes(reports: Mapping[str, AuditReport]) -> list[str]:
 def closing(reports: Mapping[str, AuditReport]) -> list[str]:
     """In words: each arm's strongest attack, what the defense costs, the data, the pictures."""
     worst = [strongest(report) for report in reports.values()]
-    return [*worst, cost(reports), data(reports["defended"]), "Pictures: metrics/plots/"]
+    said = [cost(reports), data(reports["defended"])]
+    return [*worst, *said, *noticed(reports.values()), "Pictures: metrics/plots/"]
+
+
+def noticed(reports: Iterable[AuditReport]) -> list[str]:
+    """What must be known beside the numbers, each once."""
+    return list(dict.fromkeys(notice.line() for report in reports for notice in report.notices))
 
 
 def strongest(report: AuditReport) -> str:

@@ -62,7 +62,7 @@ def save(arrays: Arrays, name: str, folder: str | Path) -> None:
             "source": arrays.source,
             "sha256": digest.hexdigest(),
             "skipped": arrays.skipped,
-            "notices": arrays.notices,
+            "notices": [notice.model_dump() for notice in arrays.notices],
         },
     )
 

@@ -60,6 +60,10 @@ class SplitOptions(Settings):
         min_length=1,
         description="a group is on one side: column (csv), array (npz), pattern in names (images)",
     )
+    copies: Literal["together", "anywhere"] = Field(
+        "together",
+        description="equal inputs: together in one set, like a group | anywhere",
+    )
     canaries: float = Field(
         0.0,
         ge=0,
@@ -125,7 +129,8 @@ class SplitOptions(Settings):
             raise ValueError(
                 f"split.group: the largest group has {largest} samples, more than half a training "
                 f"set of {members}; sets hold whole groups, so use a larger split.size or leave "
-                "that group out of the data"
+                "that group out of the data; equal inputs are a group unless split.copies is "
+                "anywhere"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nonmember.kinds import Kind, Outline, largest
+from nonmember.notices import Notice
 from nonmember.settings import Settings
 
 
@@ -27,7 +29,8 @@ class Arrays:
     vocabulary: how many token ids there are, the padding among them; None unless tokens.
     ids: what each record is called where it came from; None: by its row.
     groups: (n,) int64, equal for records that belong together (one person's); None: each alone.
-    skipped: what of the source was left out, and notices: what looks odd; a sentence each.
+    columns: what features are called, of a table with names; None: by their place.
+    skipped: what of the source was left out, a sentence each. notices: what looks odd.
     """
 
     inputs: np.ndarray
@@ -40,8 +43,9 @@ class Arrays:
     vocabulary: int | None = None
     ids: list[str] | None = None
     groups: np.ndarray | None = None
+    columns: list[str] | None = None
     skipped: list[str] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
     @property
     def scale(self) -> float:
@@ -63,7 +67,8 @@ class Dataset:
 
     Its settings are a class `Options`, declared as its own by `options: Options`.
     group: params.yaml's `split.group`, which says where the source finds the groups; group_is: what
-    that is for this source ("a column"), empty if it has none.
+    that is for this source ("a column"), empty if it has none. accept: names of findings that are
+    let pass.
     """
 
     Options: ClassVar[type[Settings]] = Settings
@@ -71,10 +76,15 @@ class Dataset:
     options: Settings
 
     def __init__(
-        self, options: Settings | None = None, group: str | None = None, **values: Any
+        self,
+        options: Settings | None = None,
+        group: str | None = None,
+        accept: Collection[str] = (),
+        **values: Any,
     ) -> None:
         self.options = options if options is not None else self.Options(**values)
         self.group = group
+        self.accept = accept
 
     def check(self, path: Path) -> list[str]:
         """What is wrong with the source, one line a problem, found without reading it all."""

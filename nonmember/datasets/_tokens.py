@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from nonmember.datasets._base import Arrays
-from nonmember.datasets._tables import encode_labels
+from nonmember.datasets._labels import Labels
 from nonmember.kinds import TOKENS
 
 
-def token_arrays(
-    ids: np.ndarray, labels: np.ndarray, vocabulary: int | None, source: str
-) -> Arrays:
-    """Arrays of kind tokens from whole numbers (n, length), padded with 0, and any labels.
+def token_arrays(ids: np.ndarray, labels: Labels, vocabulary: int | None, source: str) -> Arrays:
+    """Arrays of kind tokens from whole numbers (n, length), padded with 0, and labels.
 
     vocabulary: ids are 0 … vocabulary − 1; None: as many as the largest id needs. ValueError
     naming the row for an id outside.
@@ -27,5 +25,7 @@ def token_arrays(
             f"x must hold token ids from 0 on{limit}, row {row} (counted from 0) has "
             f"{ids[row, place]} at [{place}]"
         )
-    codes, names = encode_labels(labels)
-    return Arrays(ids.astype(np.int32), codes, names, source=source, kind=TOKENS, vocabulary=size)
+    return Arrays(
+        ids.astype(np.int32), labels.codes, labels.names, source=source, kind=TOKENS,
+        vocabulary=size, skipped=labels.skipped, notices=labels.notices,
+    )  # fmt: skip

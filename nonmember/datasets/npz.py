@@ -6,26 +6,21 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.lib import format as npy
 from pydantic import Field
 
 from nonmember.datasets._base import Arrays, Dataset
-from nonmember.datasets._tables import (
-    TableOptions,
-    encode_groups,
-    encode_labels,
-    require_float32,
-    to_arrays,
-)
+from nonmember.datasets._labels import Labels, read_labels
+from nonmember.datasets._tables import Rounding, TableOptions, encode_groups, to_arrays
 from nonmember.datasets._tokens import token_arrays
-from nonmember.kinds import TABLE
+from nonmember.kinds import IMAGE, TABLE
+from nonmember.notices import found
 
-WHOLE = (
-    "x holds whole numbers and is read as a table of measurements; if they are token ids, set "
-    "dataset.tokens"
-)
+BLOCK = 2048  # rows that are looked at at a time
+DARK = 32  # of whole-number images: less than an eighth of what they are divided by
 
 Header = tuple[tuple[int, ...], np.dtype]
 
@@ -35,7 +30,8 @@ class Npz(Dataset):
     y: (n,) whole numbers or text.
 
     Any numbers or booleans will do for x. Images of integers 0–255 become uint8, tables of only 0
-    and 1 too; other tables of uint8 stay uint8 and all else becomes float32. With
+    and 1 too; other tables of uint8 stay uint8 and all else becomes float32. Images of only 0 and 1
+    are black and white: 1 becomes 255. `dataset.layout` says where their channels are. With
     `dataset.tokens`, x is (n, length) token ids, padded with 0. An array `ids`, (n,), says what
     records are called; `split.group` names an array, (n,), that says which belong together.
     """
@@ -47,6 +43,10 @@ class Npz(Dataset):
             ge=2,
             lt=2**31,
             description="tokens: ids are 0 … vocabulary − 1; null: as many as the largest needs",
+        )
+        layout: Literal["auto", "channels_first", "channels_last"] = Field(
+            "auto",
+            description="images: auto (as the shape tells) | channels_first | channels_last",
         )
 
     group_is = "an array"
@@ -66,10 +66,12 @@ class Npz(Dataset):
             held = ", ".join(sorted(headers)) or "nothing"
             return [f"{path} has no array {' or '.join(missing)}, it holds {held}"]
         problems = _header_problems(headers["x"], headers["y"]) + self._token_problems(headers["x"])
+        if len(headers["x"][0]) == 4 and self.options.layout == "auto":
+            problems += _layout_problems(headers["x"][0])
         problems += self._name_problems(headers)
         if not problems:
             try:
-                encode_labels(_array(path, "y"))
+                self._labels(path)
             except ValueError as error:
                 problems = [str(error)]
         return [f"{path}: {problem}" for problem in problems]
@@ -79,21 +81,30 @@ class Npz(Dataset):
         self.require(path)
         source = f"arrays in {path}"
         try:
-            x, y = _array(path, "x"), _array(path, "y")
+            labels = self._labels(path)
+            x = self._inputs(path)[labels.kept]
             if self.options.tokens:
-                arrays = token_arrays(x, y, self.options.vocabulary, source)
+                arrays = token_arrays(x, labels, self.options.vocabulary, source)
             else:
-                arrays = to_arrays(_clean(x), y, self.options.standardize, source)
-            if arrays.kind is TABLE and x.dtype.kind in "ui":
-                arrays = replace(arrays, notices=[WHOLE])
-            return self._named(arrays, path)
+                arrays = to_arrays(_clean(x), labels, self.options.standardize, source)
+                arrays = _with_notices(arrays, x)
+            return self._named(arrays, path, labels.kept)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
-    def _named(self, arrays: Arrays, path: Path) -> Arrays:
+    def _labels(self, path: Path) -> Labels:
+        return read_labels(_array(path, "y"), self.options, self.accept)
+
+    def _inputs(self, path: Path) -> np.ndarray:
+        x = _array(path, "x")
+        last = x.ndim == 4 and self.options.layout == "channels_last"
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if last else x
+
+    def _named(self, arrays: Arrays, path: Path, kept: np.ndarray) -> Arrays:
         """With the ids and groups that the file holds."""
-        ids = [str(i) for i in _array(path, "ids").tolist()] if "ids" in _headers(path) else None
-        groups = None if self.group is None else encode_groups(_array(path, self.group))
+        named = "ids" in _headers(path)
+        ids = [str(i) for i in _array(path, "ids")[kept].tolist()] if named else None
+        groups = None if self.group is None else encode_groups(_array(path, self.group)[kept])
         return replace(arrays, ids=ids, groups=groups)
 
     def _name_problems(self, headers: dict[str, Header]) -> list[str]:
@@ -156,15 +167,52 @@ def _header_problems(x: Header, y: Header) -> list[str]:
             f"x must be (n, features) or (n, channels, height, width) and not empty, is {shape}; "
             "grey images need x[:, None]"
         )
-    elif len(shape) == 4 and shape[3] <= 4 < min(shape[1], shape[2]):
-        problems.append(f"x {shape} has its channels last; save x.transpose(0, 3, 1, 2)")
     if label_shape != shape[:1]:
-        problems.append(f"y must be one label a row of x, {shape[:1]}, is {label_shape}")
+        problems.append(
+            f"y must be one label a row of x, {shape[:1]}, is {label_shape}; only classification "
+            "into one class a record is audited"
+        )
     return problems
+
+
+def _layout_problems(shape: tuple[int, ...]) -> list[str]:
+    """Where the channels are: the one axis of at most four, or the one beside a square."""
+    _, a, b, c = shape
+    first, last = a <= 4, c <= 4
+    if first == last:
+        first, last = b == c != a, a == b != c
+    if last:
+        return [
+            f"x {shape} has its channels last; save x.transpose(0, 3, 1, 2), or set dataset.layout "
+            "to channels_last, or to channels_first if it has not"
+        ]
+    if first:
+        return []
+    return [
+        f"x {shape} does not tell where images have their channels; set dataset.layout to "
+        "channels_first or channels_last"
+    ]
+
+
+def _with_notices(arrays: Arrays, x: np.ndarray) -> Arrays:
+    """What whole numbers may have been meant as."""
+    notices = list(arrays.notices)
+    if arrays.kind is TABLE and x.dtype.kind in "ui":
+        says = "x holds whole numbers and is read as a table of measurements"
+        notices.append(found("whole_numbers", f"{says}; if they are token ids, set dataset.tokens"))
+    if arrays.kind is IMAGE and x.dtype.kind in "ui" and 1 < (most := x.max()) < DARK:
+        notices.append(
+            found(
+                "dark_images", f"the largest value of all images is {most}; they are divided by 255"
+            )
+        )
+    return replace(arrays, notices=notices)
 
 
 def _clean(x: np.ndarray) -> np.ndarray:
     """uint8 or float32, finite; ValueError names the first bad row."""
+    if x.ndim == 4 and x.dtype.kind in "bui" and ((x == 0) | (x == 1)).all():
+        return x.astype(np.uint8) * np.uint8(255)
     if x.dtype.kind == "b" or x.dtype == np.uint8:
         return x.astype(np.uint8)
     if x.ndim == 4 and x.dtype.kind in "ui":
@@ -174,8 +222,10 @@ def _clean(x: np.ndarray) -> np.ndarray:
         out = x.astype(np.float32)
     _require_rows(np.isfinite(out), x, "finite float32 numbers")
     if x.ndim == 2:
-        low, high = (np.asarray(limit, np.float64) for limit in (x.min(0), x.max(0)))
-        require_float32(low, high, [f"x[:, {i}]" for i in range(x.shape[1])])
+        rounding = Rounding(x.shape[1])
+        for start in range(0, len(x), BLOCK):
+            rounding.see(x[start : start + BLOCK])
+        rounding.check([f"x[:, {i}]" for i in range(x.shape[1])])
     return out
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nonmember import files
 from nonmember.metrics.stamp import Stamp
-from nonmember.notices import Notice
+from nonmember.notices import Notice, counted
 
 if TYPE_CHECKING:
     from nonmember.metrics.intervals import Interval
@@ -223,6 +223,10 @@ class AuditReport(Frozen):
     def write(self, path: str | Path) -> None:
         """As JSON, whole or not at all."""
         files.write_json(path, self.model_dump(mode="json", exclude_defaults=False))
+
+    def corner(self) -> str:
+        """For the corner of a picture: what it is of, and how many notices there are."""
+        return " · ".join(filter(None, [self.stamp.short(), counted(self.notices)]))
 
     @property
     def label(self) -> str:

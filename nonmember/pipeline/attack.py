@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import nonmember
 from nonmember import audit, files, fingerprint
 from nonmember.compute import ComputeOptions
@@ -15,9 +17,11 @@ from nonmember.metrics import measure, scores
 from nonmember.metrics.report import Attacker, AttackerName, AuditReport, ClassNumbers, EpsilonBound
 from nonmember.metrics.scores import ScoreSet
 from nonmember.metrics.stamp import Stamp
+from nonmember.notices import Notice, accepted, found
 from nonmember.params import read_compute
 from nonmember.pipeline.origin import read_origin
 
+FEW = 10  # members or non-members of a class below which it has no numbers of its own
 DELTA = 1e-5  # of the epsilon bound, where training had no delta of its own
 
 
@@ -39,6 +43,7 @@ def attack(place: Path, arm: str) -> None:
         attackers={name: numbers for name, (_, numbers) in attackers.items()},
         reference_leak=audit.reference_leak(target),
         duplicates=files.read_json(place / "data/split/report.json")["duplicates"],
+        notices=_notices(place, config["accept"], primary_scores, target.classes),
         epsilon=bounds["epsilon"],
         epsilon_canaries=bounds.get("epsilon_canaries"),
         classes=_worst_classes(primary_scores, target.classes),
@@ -98,6 +103,22 @@ def _worst_classes(own: ScoreSet, classes: int) -> dict[str, list[ClassNumbers]]
         )
         for name, values in part.scores.items()
     }
+
+
+def _notices(place: Path, accept: list[str], own: ScoreSet, classes: int) -> list[Notice]:
+    """What `prepare` found, and the classes without numbers of their own."""
+    data = files.read_json(place / "data/prepared/dataset.json")
+    notices = [Notice(**one) for one in data["notices"]]
+    part = own.target
+    counts = [np.bincount(part.labels[part.member == side], minlength=classes) for side in (1, 0)]
+    few = np.flatnonzero(np.minimum(*counts) < FEW)
+    if len(few):
+        named = ", ".join(data["class_names"][c] for c in few[:10]) + (
+            ", …" if len(few) > 10 else ""
+        )
+        says = f"classes with fewer than {FEW} members or non-members, not listed apart"
+        notices.append(found("unlisted_classes", f"{says}: {len(few)} of {classes} ({named})"))
+    return accepted(notices, accept)
 
 
 def make_stamp(place: Path, arm: str, model: str, chosen: Iterable[str]) -> Stamp:

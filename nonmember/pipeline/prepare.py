@@ -11,10 +11,15 @@ from nonmember.datasets import datasets
 
 
 def prepare(place: Path) -> None:
-    """data/config/dataset.json, and the path it names -> data/prepared, all under `place`."""
+    """data/config/dataset.json, and the path it names -> data/prepared, all under `place`.
+
+    Notices are kept as they are found: that one is accepted changes no file, so nothing is trained
+    again. ValueError for what is refused.
+    """
     options = files.read_json(place / "data/config/dataset.json")
     name, path = options.pop("name"), Path(options.pop("path"))
     arrays = datasets.get(name)(**options).load(path)
-    arrays = replace(arrays, notices=summary.notices(arrays))
+    accept = options.get("accept", [])
+    arrays = replace(arrays, notices=summary.notices(arrays, accept))
     prepared.save(arrays, name, place / "data/prepared")
-    print("\n".join(summary.lines(arrays, name)))
+    print("\n".join(summary.lines(arrays, name, accept)))

@@ -175,6 +175,9 @@ def settings(changes: Sequence[str]) -> dict[str, Any]:
             params[section][name] = new
         else:
             params[section] = new
+    dataset = params.get("dataset")
+    if isinstance(dataset, dict) and str(dataset.get("path", "")).startswith("~"):
+        dataset["path"] = str(Path(dataset["path"]).expanduser())
     check(params, CONTROL)
     dataset = params["dataset"]
     dataset["path"] = str(Path(dataset.get("path", "data/raw")).resolve())

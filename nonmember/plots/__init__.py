@@ -31,4 +31,4 @@ def draw(name: str, arms: Sequence[Arm]) -> bytes | None:
         made = function(arms)
         if made is None:
             return None
-        return png(made, arms[-1].report.stamp.short())
+        return png(made, arms[-1].report.corner())

@@ -114,11 +114,17 @@ def test_image_values_out_of_range(tmp_path: Path) -> None:
         ({"x": np.zeros((20, 8, 8, 3), np.uint8)}, r"channels last; save x\.transpose"),
         ({"y": np.arange(19) % 2}, r"one label a row of x, \(20,\), is \(19,\)"),
         ({"y": np.eye(20)[:, :3]}, r"one label a row of x, \(20,\), is \(20, 3\)"),
-        ({"y": np.zeros(20, int)}, r"two classes or more are needed, found \[0\]"),
+        ({"y": np.zeros(20, int)}, r"two classes or more are needed, found \['0'\]"),
         ({"y": np.arange(20)}, "20 classes in 20 rows; is this an id"),
         ({"y": np.linspace(0, 1, 20)}, r"whole numbers or text, row 1 .* is 0\.05"),
-        ({"y": np.where(np.arange(20) == 5, np.nan, 1)}, "row 5 .* is nan"),
-        ({"y": np.array(["a", "b", ""] * 6 + ["a", "b"])}, "labels: missing in row 2"),
+        (
+            {"y": np.where(np.arange(20) == 5, np.nan, 1)},
+            r"'nan' .*no label, first in row 5 ",
+        ),
+        (
+            {"y": np.array(["a", "b", ""] * 6 + ["a", "b"])},
+            r"labels: '' .*no label",
+        ),
         ({"y": np.ones(20) * 1j}, "labels must be whole numbers or text, not complex128"),
     ],
 )
@@ -169,7 +175,7 @@ def test_a_feature_that_float32_would_flatten_is_refused(tmp_path: Path) -> None
     x = np.random.default_rng(0).normal(size=(20, 2))
     x[:, 1] += 1e8
     path = npz(tmp_path / "own.npz", x=x, y=np.arange(20) % 2)
-    with pytest.raises(ValueError, match=r"x\[:, 1\] lies between 9999.* subtract"):
+    with pytest.raises(ValueError, match=r"x\[:, 1\]: float32.* subtract"):
         Npz().load(path)
     x[:, 1] -= 1e8
     path = npz(tmp_path / "own.npz", x=x, y=np.arange(20) % 2)
@@ -254,5 +260,44 @@ def test_what_cannot_be_ids_or_groups(
 
 def test_whole_numbers_are_a_table_with_a_notice(tmp_path: Path) -> None:
     """They may be token ids that nobody said were such."""
-    assert "dataset.tokens" in load(tmp_path, x=IDS).notices[0]
+    [notice] = load(tmp_path, x=IDS).notices
+    assert "dataset.tokens" in notice.says
     assert load(tmp_path, x=IDS % 2).notices == load(tmp_path, x=TABLE).notices == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        ((20, 8, 8, 12), "channels last"),  # twelve bands beside a square
+        ((20, 12, 8, 8), None),
+        ((20, 8, 9, 10), "does not tell"),
+        ((20, 6, 6, 6), "does not tell"),
+        ((20, 3, 8, 3), "does not tell"),
+        ((20, 1, 4, 4), None),
+        ((20, 4, 4, 3), "channels last"),
+    ],
+)
+def test_channels_are_where_the_shape_tells(
+    tmp_path: Path, shape: tuple[int, ...], problem: str | None
+) -> None:
+    x = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    path = npz(tmp_path / "own.npz", x=x)
+    problems = Npz().check(path)
+    assert [problem in line for line in problems] == [True] if problem else not problems
+    assert np.array_equal(Npz(layout="channels_first").load(path).inputs, x)
+    turned = Npz(layout="channels_last").load(path).inputs
+    assert np.array_equal(turned, x.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+def test_black_and_white_images_run_from_0_to_1(tmp_path: Path, dtype: type) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (20, 1, 8, 8))
+    data = load(tmp_path, standardize=False, x=bits.astype(dtype))
+    assert np.array_equal(data.inputs * data.scale, bits)
+    assert data.notices == []
+
+
+def test_images_of_few_levels_are_noticed(tmp_path: Path) -> None:
+    """They are divided by 255 whatever their largest value is."""
+    [notice] = load(tmp_path, x=IMAGES % 17).notices
+    assert notice.name == "dark_images"

@@ -45,6 +45,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "seed": 1,
         "knowledge": request.param,
         "partial_splits": 1,
+        "accept": ["copies"],
         "attacks": CHOSEN,
         "metrics": {"min_false_positives": 1},
     }
@@ -53,7 +54,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "data/config/attacks.json": config,
         "data/config/defended.json": {"defense": {"name": "dp_sgd"}},
         "data/config/stamp_defended.json": {"seed": 1, "settings": {"defense.name": "dp_sgd"}},
-        "data/prepared/dataset.json": {"name": "t", "sha256": "ab", "n": N, "classes": CLASSES},
+        "data/prepared/dataset.json": {
+            "name": "t", "sha256": "ab", "n": N, "classes": CLASSES, "class_names": ["a", "b", "c"],
+            "notices": [
+                {"name": name, "says": "said", "accepted": False}
+                for name in ("copies", "imbalance")
+            ],
+        },
         "data/split/report.json": {"train": 9, "test": 8, "canaries": 4, "duplicates": 3},
         "models/defended/target.json": {
             "fingerprint": "0123456789", "facts": {"epsilon": 4.0, "delta": 0.001},
@@ -121,3 +128,23 @@ def test_without_canaries_and_a_reference_set_there_is_nothing_of_them(place: Pa
     assert (found.reference_leak, found.epsilon_canaries, found.defense_facts) == (None, None, {})
     assert all(attacker.canaries is None for attacker in found.attackers.values())
     assert found.epsilon.delta == DELTA
+
+
+def test_notices_of_the_data_are_kept_and_the_named_ones_accepted(place: Path) -> None:
+    attack(place, "defended")
+    report = AuditReport.read(place / "metrics/defended/report.json")
+    assert [(n.name, n.accepted) for n in report.notices] == [
+        ("copies", True), ("imbalance", False),
+    ]  # fmt: skip
+
+
+def test_classes_without_numbers_of_their_own_are_named(place: Path) -> None:
+    """The few records that are left of class 2."""
+    path = place / "data/signals/defended/labels.npy"
+    labels = np.load(path)
+    labels[np.flatnonzero(labels == 2)[8:]] = 0
+    np.save(path, labels)
+    attack(place, "defended")
+    notice = AuditReport.read(place / "metrics/defended/report.json").notices[-1]
+    assert notice.name == "unlisted_classes"
+    assert notice.says.endswith("1 of 3 (c)")

@@ -27,6 +27,8 @@ def place(tmp_path: Path) -> Path:
 def test_duplicates_are_counted_and_reported(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    config = files.read_json(place / "data/config/split.json")
+    files.write_json(place / "data/config/split.json", {**config, "copies": "anywhere"})
     split(place)
     data = prepared.load(place / "data/prepared")
     [target] = splits.load_rows(place / "data/split/target.npz")
