@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from nonmember.metrics import paired, rates
-from nonmember.metrics.epsilon import epsilon_lower_bound
+from nonmember.metrics.epsilon import Method, epsilon_lower_bound
 from nonmember.metrics.intervals import exact_high, exact_low
 
 SETS = 1000
@@ -115,23 +115,27 @@ def test_advantage_interval_covers(members: int, others: int, shift: float) -> N
     assert 0.93 <= covered <= 0.99
 
 
+@pytest.mark.parametrize("method", ["thresholds", "splits"])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0])
-def test_the_epsilon_bound_of_randomised_response(epsilon: float) -> None:
+@pytest.mark.parametrize("samples", [100, 1000])
+def test_the_epsilon_bound_of_randomised_response(
+    epsilon: float, samples: int, method: Method
+) -> None:
     """Membership told rightly with odds exp(epsilon), the guarantee's worst case, beside noise."""
-    rng, member, found = np.random.default_rng(2), np.arange(1000) < 500, []
+    rng, member, found = np.random.default_rng(2), np.arange(samples) < samples // 2, []
     for seed in range(400):
-        right = rng.random(1000) < 1 / (1 + np.exp(-epsilon))
-        scores = {"told": (right == member).astype(float), "noise": rng.normal(size=1000)}
-        found.append(epsilon_lower_bound(scores, member, 0.0, seed).epsilon)
+        right = rng.random(samples) < 1 / (1 + np.exp(-epsilon))
+        scores = {"told": (right == member).astype(float), "noise": rng.normal(size=samples)}
+        found.append(epsilon_lower_bound(scores, member, 0.0, seed, method=method).epsilon)
     print(f"randomised response {epsilon}: {np.mean(np.array(found) <= epsilon):.3f}")
     assert np.mean(np.array(found) <= epsilon) >= 0.95
-    if epsilon > 0:
+    if epsilon > 1 and samples == 1000:
         assert np.median(found) > epsilon / 3  # and is no empty promise
 
 
 def test_the_epsilon_bound_of_the_gaussian_mechanism() -> None:
     """Its exact epsilon: Balle and Wang 2018, theorem 8, https://arxiv.org/abs/1805.06530"""
-    shift, delta = 1.0, 1e-2
+    shift, delta = 1.0, 5e-4
 
     def excess(epsilon: float) -> float:
         high, low = shift / 2 - epsilon / shift, -shift / 2 - epsilon / shift
@@ -147,8 +151,8 @@ def test_the_epsilon_bound_of_the_gaussian_mechanism() -> None:
     assert np.median(found) > truth / 4
 
 
-def test_the_bound_needs_its_second_half() -> None:
-    """The best of 100 useless attacks, judged by the samples that chose it, errs far too often."""
+def test_the_bound_pays_for_its_choice() -> None:
+    """The best of 100 useless attacks, judged as if it were the only one, errs far too often."""
     rng, member, chosen, judged = np.random.default_rng(4), np.arange(400) < 200, [], []
     for seed in range(60):
         table = rng.normal(size=(100, 400))
@@ -158,7 +162,7 @@ def test_the_bound_needs_its_second_half() -> None:
         chosen.append((low / high).max() > 1)
         scores = {str(i): row for i, row in enumerate(table)}
         judged.append(epsilon_lower_bound(scores, member, 0.0, seed).epsilon > 0)
-    print(f"chosen and judged on the same {np.mean(chosen):.2f}, on others {np.mean(judged):.2f}")
+    print(f"as if alone {np.mean(chosen):.2f}, corrected {np.mean(judged):.2f}")
     assert np.mean(chosen) > 0.1
     assert np.mean(judged) <= 0.05
 

@@ -149,13 +149,26 @@ def notes(reports: Mapping[str, AuditReport]) -> list[str]:
 def closing(reports: Mapping[str, AuditReport]) -> list[str]:
     """In words: each arm's strongest attack, what the defense costs, the data, the pictures."""
     worst = [strongest(report) for report in reports.values()]
+    bounds = [epsilon(report) for report in reports.values()]
     said = [cost(reports), data(reports["defended"])]
-    return [*worst, *said, *noticed(reports.values()), "Pictures: metrics/plots/"]
+    return [*worst, *bounds, *said, *noticed(reports.values()), "Pictures: metrics/plots/"]
 
 
 def noticed(reports: Iterable[AuditReport]) -> list[str]:
     """What must be known beside the numbers, each once."""
     return list(dict.fromkeys(notice.line() for report in reports for notice in report.notices))
+
+
+def epsilon(report: AuditReport) -> str:
+    """The lower bounds, and beside them what the defense states of its own training."""
+    bound, one_run = report.epsilon, report.epsilon_one_run
+    said = f"Epsilon of {report.label} at delta {bound.delta:g}: at least {bound.epsilon:.2f} if "
+    said += "records count as independent"
+    if one_run is not None:
+        said += f", {one_run.epsilon:.2f} without that"
+    facts = report.defense_facts
+    stated = next((facts[k] for k in ("epsilon", "epsilon_if_poisson") if k in facts), None)
+    return f"{said}." if stated is None else f"{said}; at most {stated:.2f} by its training."
 
 
 def strongest(report: AuditReport) -> str:

@@ -167,8 +167,13 @@ class DPSGD(Defense):
             ) from error
 
     def check_training(self, options: TrainOptions, members: int) -> list[str]:
-        """Opacus and bfloat16 do not go together; `dp_epsilon` can be reached."""
+        """`dp_delta` promises something, precision is fp32, `dp_epsilon` can be reached."""
         problems = []
+        if self.options.dp_delta * members >= 1:
+            problems.append(
+                f"defense.dp_delta: must be below 1 / members = {1 / members:.3g}, found "
+                f"{self.options.dp_delta:g}: publishing one member whole would satisfy it"
+            )
         if options.precision != "fp32":
             problems.append(f"train.precision: dp_sgd needs fp32, found {options.precision}")
         try:

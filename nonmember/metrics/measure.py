@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nonmember.metrics import epsilon, rates, risk
+from nonmember.metrics import epsilon, one_run, rates, risk
 from nonmember.metrics.intervals import Interval
 from nonmember.metrics.membership import by_membership
 from nonmember.metrics.rates import Deployed, Scored
@@ -16,6 +16,7 @@ from nonmember.metrics.report import (
     ClassNumbers,
     EpsilonBound,
     Number,
+    OneRunBound,
     Ranking,
     RiskBin,
 )
@@ -111,6 +112,14 @@ def epsilon_bound(
         confidence=bound.confidence,
         delta=bound.delta,
     )
+
+
+def one_run_bound(
+    scores: Mapping[str, np.ndarray], member: np.ndarray, delta: float, seed: int
+) -> OneRunBound:
+    """`one_run.one_run_bound` for a report."""
+    bound = one_run.one_run_bound(scores, member, delta, seed)
+    return OneRunBound(**{**bound._asdict(), "epsilon": round(bound.epsilon, 6)})
 
 
 def class_numbers(

@@ -151,6 +151,23 @@ class EpsilonBound(Frozen):
     delta: float
 
 
+class OneRunBound(Frozen):
+    """The same without taking samples as independent (Steinke, Nasr and Jagielski 2023).
+
+    correct of `guesses` guesses about `samples` samples are right; kind: whether only members are
+    guessed or non-members too.
+    """
+
+    epsilon: float
+    attack: str
+    kind: Literal["members", "both"]
+    guesses: int
+    correct: int
+    samples: int
+    confidence: float
+    delta: float
+
+
 class ClassNumbers(Frozen):
     """One class's samples alone."""
 
@@ -201,6 +218,7 @@ class AuditReport(Frozen):
     duplicates: int
     epsilon: EpsilonBound
     epsilon_canaries: EpsilonBound | None
+    epsilon_one_run: OneRunBound | None = None
     classes: dict[str, list[ClassNumbers]]
     reliability: list[RiskBin]
     notices: list[Notice] = []

@@ -22,7 +22,7 @@ from nonmember.params import read_compute
 from nonmember.pipeline.origin import read_origin
 
 FEW = 10  # members or non-members of a class below which it has no numbers of its own
-DELTA = 1e-5  # of the epsilon bound, where training had no delta of its own
+DELTA = 1e-5  # of the epsilon bounds, or less, where training had no delta of its own
 
 
 def attack(place: Path, arm: str) -> None:
@@ -33,7 +33,8 @@ def attack(place: Path, arm: str) -> None:
     attackers = _attackers(place, arm, target, config)
     primary = next(iter(attackers))
     primary_scores = attackers[primary][0]
-    bounds = _bounds(primary_scores, config["seed"], trained["facts"].get("delta", DELTA))
+    delta = trained["facts"].get("delta", min(DELTA, 0.1 / int((target.membership[0] == 1).sum())))
+    bounds = _bounds(primary_scores, config["seed"], delta)
     report = AuditReport(
         stamp=make_stamp(place, arm, trained["fingerprint"], config["attacks"]),
         arm=arm,
@@ -46,6 +47,9 @@ def attack(place: Path, arm: str) -> None:
         notices=_notices(place, config["accept"], primary_scores, target.classes),
         epsilon=bounds["epsilon"],
         epsilon_canaries=bounds.get("epsilon_canaries"),
+        epsilon_one_run=measure.one_run_bound(
+            primary_scores.target.scores, primary_scores.target.member, delta, config["seed"]
+        ),
         classes=_worst_classes(primary_scores, target.classes),
         reliability=[]
         if primary_scores.joint is None

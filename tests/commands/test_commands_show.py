@@ -16,7 +16,7 @@ from runs import ARMS, UNSUPPORTED, attack_numbers, attackers, behaviour, number
 
 from nonmember import files
 from nonmember.commands import show
-from nonmember.metrics.report import AuditReport
+from nonmember.metrics.report import AuditReport, OneRunBound
 
 Printed = Callable[..., str]
 
@@ -109,6 +109,9 @@ def test_the_end_says_it_in_words(printed: Printed) -> None:
     end = " ".join(printed().split("\n\n")[-1].split())
     assert "Strongest attack on undefended: loss, AUC 77.7 (76.7 – 78.7)." in end
     assert "Strongest attack on defended (crl): adaptive nn, AUC 61.1 (60.1 – 62.1)." in end
+    assert (
+        "Epsilon of defended (crl) at delta 1e-05: at least 0.10 if records count as independent."
+    ) in end
     assert "crl costs 5.0 points of test accuracy (80.0 → 75.0 %)." in end
     assert "500 members, 400 non-members, no duplicates." in end
     assert end.endswith("Pictures: metrics/plots/")
@@ -270,3 +273,12 @@ def test_it_starts_fast() -> None:
     code = f"import sys, nonmember.commands.show; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_the_bounds_on_epsilon_stand_beside_what_training_states(printed: Printed) -> None:
+    one_run = OneRunBound(
+        epsilon=0.05, attack="loss", kind="both", guesses=20, correct=15, samples=100,
+        confidence=0.95, delta=1e-5,
+    )  # fmt: skip
+    end = " ".join(printed(epsilon_one_run=one_run, defense_facts={"epsilon": 8.0}).split())
+    assert "independent, 0.05 without that; at most 8.00 by its training." in end

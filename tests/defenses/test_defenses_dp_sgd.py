@@ -18,7 +18,7 @@ from nonmember.data.prepared import Prepared
 from nonmember.defenses import Batch
 from nonmember.defenses._run import Run
 from nonmember.defenses.dp_sgd import DPSGD, group_norms
-from nonmember.task import Task
+from nonmember.task import Task, TrainOptions
 from nonmember.training.train import train, train_with_required
 
 pytest.importorskip("opacus")
@@ -191,3 +191,9 @@ def test_an_accountant_that_needs_too_much_memory_is_named_before_training(
     task = tiny.task(table, {"name": "dp_sgd", "dp_noise": 0.1, "dp_accountant": "prv"})
     with pytest.raises(ValueError, match=r"defense\.dp_accountant: prv needs too much memory"):
         train(task, table)
+
+
+def test_a_delta_of_one_member_or_more_is_refused() -> None:
+    assert DPSGD(dp_delta=1e-3).check_training(TrainOptions(), 999) == []
+    (problem,) = DPSGD(dp_delta=1e-3).check_training(TrainOptions(), 1000)
+    assert problem.startswith("defense.dp_delta: must be below 1 / members = 0.001, found 0.001")

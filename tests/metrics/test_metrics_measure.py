@@ -10,6 +10,7 @@ import pytest
 
 from nonmember.metrics import measure, rates, risk
 from nonmember.metrics.epsilon import epsilon_lower_bound
+from nonmember.metrics.one_run import one_run_bound
 from nonmember.metrics.rates import Scored
 from nonmember.metrics.report import AttackNumbers, ClassNumbers, Number
 from nonmember.metrics.thresholds import fit_class_thresholds, fit_threshold
@@ -205,9 +206,8 @@ def test_the_epsilon_bound_is_rounded_and_says_how_it_was_found() -> None:
 
 
 def test_a_bound_of_nothing_can_be_written() -> None:
-    """A threshold that accuses all or none is no number of JSON."""
     found = measure.epsilon_bound({"loss": np.zeros(300)}, np.arange(300) < 150, 1e-5, 0)
-    assert (found.epsilon, found.threshold) == (0.0, None)
+    assert found.epsilon == 0.0
     json.dumps(found.model_dump(), allow_nan=False)
 
 
@@ -250,3 +250,13 @@ def test_reliability_is_rounded_rows_of_risks_own() -> None:
         assert math.isclose(got.risk, row.risk, abs_tol=1e-6)
         assert limits(got.share) == pytest.approx(row.share, abs=1e-6)
         assert (got.members, got.non_members) == (row.members, row.non_members)
+
+
+def test_the_bound_of_one_run_is_rounded_and_says_how_it_was_found() -> None:
+    one = scored(0, 2.0)
+    raw = one_run_bound({"loss": one.scores}, one.member, 1e-5, 3)
+    found = measure.one_run_bound({"loss": one.scores}, one.member, 1e-5, 3)
+    assert found.epsilon == round(raw.epsilon, 6) > 0.5
+    assert found.model_dump(exclude={"epsilon"}) == {
+        key: value for key, value in raw._asdict().items() if key != "epsilon"
+    }

@@ -99,6 +99,8 @@ def test_a_report_holds_every_fact(place: Path) -> None:
     assert found.epsilon == measure.epsilon_bound(part.scores, part.member, 0.001, 1)
     bound = measure.epsilon_bound(planted.scores, planted.member, 0.001, 1)
     assert found.epsilon_canaries == bound
+    one_run = measure.one_run_bound(part.scores, part.member, 0.001, 1)
+    assert found.epsilon_one_run == one_run
     assert list(found.classes) == list(CHOSEN)
     for name, rows in found.classes.items():
         own = measure.class_numbers(part.scores[name], part.member, part.labels, CLASSES)
