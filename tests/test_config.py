@@ -117,6 +117,7 @@ def test_good_content(make: Make) -> None:
          "found 'x'"),
         ("model.widths", [0, "a"], "model.widths.0: must be at least 1, found 0"),
         ("compute.workers", 0, "compute.workers: must be 'auto' or at least 1, found 0"),
+        ("dataset.accept", "copies", "dataset.accept: must be a list, found 'copies'"),
         ("dataset.path", 5, "dataset.path: must be text, found 5"),
         ("shadows", 3, "shadows: must be a mapping, found 3"),
         ("model", ["mlp"], "model: must be a mapping with name, found ['mlp']"),
@@ -207,6 +208,33 @@ def test_a_data_set_that_is_not_there(make: Make, tmp_path: Path) -> None:
     missing = str(tmp_path / "no.csv")
     [line] = problems(make, dataset={"name": "csv", "path": missing})
     assert line.startswith(f"dataset.path: {missing} does not exist")
+
+
+def test_a_home_folder_is_written_out(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC takes ~ for a folder of that name."""
+    monkeypatch.setenv("HOME", "/home/me")
+    [line] = problems(make, dataset={"name": "csv", "path": "~/t.csv"})
+    assert line == "dataset.path: DVC knows no ~, write /home/me/t.csv, found ~/t.csv"
+
+
+def test_a_queued_run_says_which_files_it_sees(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_run = tmp_path / ".dvc" / "tmp" / "exps" / "a1"
+    copy_of_run.mkdir(parents=True)
+    monkeypatch.chdir(copy_of_run)
+    [line] = problems(make, dataset={"name": "csv", "path": "mine/t.csv"})
+    assert line.endswith(config.QUEUED)
+    monkeypatch.chdir(tmp_path)
+    [line] = problems(make, dataset={"name": "csv", "path": "mine/t.csv"})
+    assert config.QUEUED not in line
+
+
+def test_what_is_accepted_reaches_the_data_and_the_audit_but_no_training(make: Make) -> None:
+    plain, known = make(), make(**{"dataset.accept": ["near_copies", "row_numbers"]})
+    assert {name for name in plain if plain[name] != known[name]} == {"dataset", "attacks"}
+    [line] = problems(make, **{"dataset.accept": ["near_copy"]})
+    assert line.startswith("dataset.accept: no finding is called near_copy, known: blank_images, ")
 
 
 def test_problems_of_the_content_of_a_data_set(make: Make, tmp_path: Path) -> None:

@@ -15,12 +15,9 @@ from scipy.sparse.csgraph import connected_components
 def first_equal(inputs: np.ndarray) -> np.ndarray:
     """(n,) int64: the first row with the same input as each. Zeros of either sign are equal."""
     seen: dict[bytes, int] = {}
-    signed = inputs.dtype.kind == "f"
     return np.array(
         [
-            seen.setdefault(
-                blake2b((row + 0 if signed else row).tobytes(), digest_size=16).digest(), i
-            )
+            seen.setdefault(blake2b((row + 0).tobytes(), digest_size=16).digest(), i)
             for i, row in enumerate(inputs)
         ],
         np.int64,

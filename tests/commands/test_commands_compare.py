@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+import runs
 
 from nonmember.commands import compare
+from nonmember.notices import Notice
 from nonmember.pipeline import side_by_side
 
 
@@ -132,3 +134,14 @@ def test_an_unknown_defense_stops_before_anything_runs(place: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown defense 'crll', known: advreg"):
         compare.main(["crll"], [], 1, "out")
     assert not (place / "work").exists()
+
+
+def test_notices_stand_below_the_table_each_once(tmp_path: Path) -> None:
+    notice = Notice(name="near_copies", says="9 near-copies")
+    report = runs.report("undefended", notices=[notice])
+    page = compare.Page(str(tmp_path / "out"), 2, 0)
+    page.add(side_by_side.CONTROL, [side_by_side.Outcome(report), side_by_side.Outcome(report)])
+    page.write()
+    text = (tmp_path / "out.md").read_text(encoding="utf-8")
+    assert text.endswith("\n\nnotice: 9 near-copies (near_copies)\n")
+    assert text.count("near-copies") == 1

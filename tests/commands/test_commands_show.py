@@ -17,6 +17,7 @@ from runs import ARMS, UNSUPPORTED, attack_numbers, attackers, behaviour, number
 from nonmember import files
 from nonmember.commands import show
 from nonmember.metrics.report import AuditReport, OneRunBound
+from nonmember.notices import Notice
 
 Printed = Callable[..., str]
 
@@ -134,6 +135,13 @@ def test_duplicates_and_a_stronger_non_adaptive_attack_are_not_hidden(printed: P
     text = printed(duplicates=7, attackers=both)
     assert "7 non-members are exact copies of a member" in text
     assert "on defended (crl): non-adaptive loss, AUC 66.0 (65.0 – 67.0)" in text
+
+
+def test_a_notice_is_said_once_under_the_tables(printed: Printed) -> None:
+    near = Notice(name="near_copies", says="9 near-copies")
+    text = printed(notices=[near, near, Notice(name="copies", says="2 copies", accepted=True)])
+    assert text.count("notice: 9 near-copies (near_copies)\n") == 1
+    assert "notice: 2 copies (copies, accepted)\n" in text
 
 
 def test_origin_is_what_a_run_is_of(
