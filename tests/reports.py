@@ -13,6 +13,7 @@ from nonmember.metrics.report import (
     EpsilonBound,
     Leak,
     Number,
+    OneRunBound,
     Ranking,
     RiskBin,
 )
@@ -121,6 +122,16 @@ def report(**changes: Any) -> AuditReport:
         "duplicates": 2,
         "epsilon": bound,
         "epsilon_canaries": bound.model_copy(update={"threshold": None, "direction": "clear"}),
+        "epsilon_one_run": OneRunBound(
+            epsilon=1.2,
+            attack="lira",
+            kind="members",
+            guesses=20,
+            correct=18,
+            coins=40,
+            confidence=0.95,
+            delta=1e-5,
+        ),
         "classes": {"loss": [worst], "lira": []},
         "reliability": [
             RiskBin(low=0.9, high=1.0, risk=0.94, share=number(0.9), members=18, non_members=2)

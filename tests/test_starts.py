@@ -36,7 +36,9 @@ signals.compute(model, x, y, list(signals.SIGNALS), normalise=lambda raw: raw)
 ATTACK = """
 import numpy as np
 from nonmember.attacks.nn import NeuralNetwork
-net = NeuralNetwork()._train(np.eye(6, 3, dtype=np.float32), np.arange(6) % 2)
+from nonmember.views import View
+rows = np.arange(6)
+NeuralNetwork().fit([View(rows, rows % 3, np.eye(6, 3, dtype=np.float32), member=rows % 2 == 0)])
 """
 
 

@@ -30,7 +30,8 @@ Guesses = Literal["members", "both"]
 class OneRun(NamedTuple):
     """epsilon is at least `epsilon` with this confidence: `correct` of `guesses` guesses are right.
 
-    kind: whether only members are guessed or non-members too. samples: guessed or abstained from.
+    kind: whether only members are guessed or non-members too. coins: samples guessed or abstained
+    from.
     """
 
     epsilon: float
@@ -38,7 +39,7 @@ class OneRun(NamedTuple):
     kind: Guesses
     guesses: int
     correct: int
-    samples: int
+    coins: int
     confidence: float
     delta: float
 

@@ -154,7 +154,7 @@ class EpsilonBound(Frozen):
 class OneRunBound(Frozen):
     """The same without taking samples as independent (Steinke, Nasr and Jagielski 2023).
 
-    correct of `guesses` guesses about `samples` samples are right; kind: whether only members are
+    correct of `guesses` guesses about `coins` samples are right; kind: whether only members are
     guessed or non-members too.
     """
 
@@ -163,7 +163,7 @@ class OneRunBound(Frozen):
     kind: Literal["members", "both"]
     guesses: int
     correct: int
-    samples: int
+    coins: int
     confidence: float
     delta: float
 

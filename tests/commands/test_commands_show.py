@@ -285,7 +285,7 @@ def test_it_starts_fast() -> None:
 
 def test_the_bounds_on_epsilon_stand_beside_what_training_states(printed: Printed) -> None:
     one_run = OneRunBound(
-        epsilon=0.05, attack="loss", kind="both", guesses=20, correct=15, samples=100,
+        epsilon=0.05, attack="loss", kind="both", guesses=20, correct=15, coins=100,
         confidence=0.95, delta=1e-5,
     )  # fmt: skip
     end = " ".join(printed(epsilon_one_run=one_run, defense_facts={"epsilon": 8.0}).split())

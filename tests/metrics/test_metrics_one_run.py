@@ -34,7 +34,7 @@ def test_p_value_is_the_papers(m: int, r: int, v: int, eps: float, delta: float)
 def test_the_bound_is_the_largest_epsilon_that_is_refuted() -> None:
     scores = {"a": np.random.default_rng(0).normal(size=2000) + 1.5 * MEMBER}
     got = one_run_bound(scores, MEMBER, 1e-5, 0)
-    assert got.samples == 1000
+    assert got.coins == 1000
     assert got.epsilon > 0.5
     tried = (got.epsilon + change for change in (-1e-4, 1e-4))
     below, above = (by_the_paper(1000, got.guesses, got.correct, e, 1e-5) for e in tried)
@@ -56,7 +56,7 @@ def test_equal_scores_do_not_tell_though_members_come_first() -> None:
 
 def test_a_surplus_is_left_out() -> None:
     few = np.arange(2000) < 200
-    assert one_run_bound({"a": few.astype(float)}, few, 0.0, 0).samples == 200
+    assert one_run_bound({"a": few.astype(float)}, few, 0.0, 0).coins == 200
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0])
